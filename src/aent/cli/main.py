@@ -1,0 +1,55 @@
+"""The ``aent`` command."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from aent.errors import InputError, unknown
+
+COMMANDS = {
+    "train": "train a policy: aent train [RECIPE] [--any-trl-flag VALUE]",
+    "eval": "pass@k, maj@k and entropy of a model on a task",
+    "warmstart": "make a small policy from scratch",
+    "methods": "list the ways of controlling entropy, with paper and formula",
+}
+HELP = "usage: aent COMMAND [--help]\n\n" + "\n".join(
+    f"  {name:<10} {what}" for name, what in COMMANDS.items()
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code. A user's mistake is one message, not a stack trace."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(HELP)
+        return 0 if words else 2
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        return _command(words[0])(words[1:])
+    except InputError as error:
+        return _fail(f"error: {error}")
+    except OSError as error:
+        return _fail(f"error: {error}. What was written before is kept")
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _command(name: str) -> Callable[[list[str]], int]:
+    if name == "--version":
+        from aent import __version__
+
+        print(__version__)
+        return lambda _: 0
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    return import_module(f"aent.cli.{name}").main
+
+
+def _fail(message: str, code: int = 1) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

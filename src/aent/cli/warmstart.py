@@ -1,0 +1,42 @@
+"""``aent warmstart``: make a small policy from scratch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from aent.cli.overrides import take_section
+from aent.policies import Warmstart, warmstart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Make a small policy and train it on demonstrations of a task (--task NAME, --task.FIELD VALUE)."""
+
+    output: Path
+    """New folder for the policy, an ordinary transformers folder."""
+    policy: Annotated[
+        tyro.conf.OmitArgPrefixes[tyro.conf.AvoidSubcommands[Warmstart]], tyro.conf.arg(name="")
+    ] = field(default_factory=Warmstart)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Make the policy and say where it is."""
+    rest, task = take_section(argv, "task", "countdown")
+    arguments = tyro.cli(Arguments, args=rest, prog="aent warmstart")
+    from aent.experiments.progress import ProgressLines
+
+    console = Console()
+    lines = ProgressLines(console, "warm start")
+    try:
+        folder = warmstart(replace(arguments.policy, task=task), arguments.output, callbacks=[lines])
+    finally:
+        lines.close()
+    console.print(
+        f"{folder}: policy and tokenizer. Look at it with: aent eval --model {folder}",
+        highlight=False,
+    )
+    return 0

@@ -1,0 +1,60 @@
+"""What an evaluation does."""
+
+from dataclasses import dataclass
+
+from aent.errors import InputError
+from aent.evaluation.sample import check_sampling
+from aent.tasks.base import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """The settings of an evaluation; the defaults suit a small model on one machine."""
+
+    split: Split = "test"
+    """Which problems: train or test."""
+    problems: int | None = 200
+    """How many of them, from the first; None takes all. Fewer are used where there are fewer."""
+    samples: int = 16
+    """Answers per problem."""
+    k: tuple[int, ...] | None = None
+    """The k of pass@k and maj@k; None takes 1, 4, 16, ... and the number of samples."""
+    temperature: float = 1.0
+    """Divides the logits; 0 decodes greedily, with one sample."""
+    top_p: float = 1.0
+    """Keeps the likeliest tokens of this total probability; 1 keeps all."""
+    top_k: int = 0
+    """Keeps this many tokens; 0 keeps all."""
+    max_tokens: int | None = None
+    """Tokens per answer at most; None takes the task's max_length and 1, or 512."""
+    batch_size: int = 512
+    """Answers generated at a time."""
+    seed: int = 0
+    """What the random draws depend on, with the batch size."""
+
+    def __post_init__(self):
+        if self.split not in ("train", "test"):
+            raise InputError(f"split must be 'train' or 'test', got {self.split!r}.")
+        if self.problems is not None and self.problems < 1:
+            raise InputError(f"problems must be at least 1, or None for all, got {self.problems}.")
+        check_sampling(
+            self.samples,
+            self.temperature,
+            self.top_p,
+            self.top_k,
+            1 if self.max_tokens is None else self.max_tokens,
+            self.batch_size,
+            self.seed,
+        )
+        wrong = [k for k in self.k or () if not 1 <= k <= self.samples]
+        if wrong:
+            raise InputError(
+                f"k must lie in 1..{self.samples}, the number of samples, got {wrong}."
+                f" Draw more samples or lower k."
+            )
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """The k reported, rising; 1 is always among them."""
+        powers = (4**i for i in range(self.samples) if 4**i <= self.samples)
+        return tuple(sorted({1, *(self.k if self.k is not None else (*powers, self.samples))}))

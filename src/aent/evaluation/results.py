@@ -1,0 +1,163 @@
+"""The outcome of an evaluation, and how it is kept on disk."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aent.errors import InputError
+from aent.evaluation.config import EvalConfig
+from aent.evaluation.metrics import Estimate, PerProblem, bootstrap, maj_at_k, pass_at_k
+from aent.evaluation.sample import Prompt
+
+RESULTS, SAMPLES = "results.json", "samples.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sampled answer, judged."""
+
+    problem: int
+    """Index of the problem in its split."""
+    prompt: Prompt
+    sample: int
+    """Which of the problem's samples it is."""
+    completion: str
+    score: float | None
+    """The task's reward; None leaves the sample out of every metric of scores."""
+    answer: str | None
+    """What it votes for in maj@k."""
+    entropy: float
+    """Mean over its tokens, in nats per token."""
+    length: int
+    """Tokens, with the end-of-text token."""
+
+    @property
+    def correct(self) -> bool:
+        """Whether the score is 1 or more; a fractional score below 1 is not correct."""
+        return self.score is not None and self.score >= 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Metrics with intervals, the settings they came from, and every sampled answer."""
+
+    metrics: Mapping[str, Estimate]
+    """By name: pass@k, maj@k, score, entropy (nats per token), length (tokens)."""
+    config: EvalConfig
+    records: Sequence[Record]
+    about: Mapping[str, Any]
+    """The task, the model, how many problems, versions, machine and time."""
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``results.json`` and ``samples.jsonl``; a failed write keeps what was there.
+
+        Raises:
+            OSError: where the folder cannot be written.
+        """
+        metrics = {name: estimate._asdict() for name, estimate in self.metrics.items()}
+        results = {"metrics": metrics, "config": asdict(self.config), **self.about}
+        _write_all(
+            Path(folder),
+            {
+                SAMPLES: "".join(_json(asdict(record)) + "\n" for record in self.records),
+                RESULTS: _json(results, indent=2) + "\n",
+            },
+        )
+
+
+def load_results(path: str | Path) -> Evaluation:
+    """Read what `Evaluation.save` wrote, from its folder or its ``results.json``.
+
+    Raises:
+        InputError: where a file is missing or is not one that `Evaluation.save` wrote.
+    """
+    folder = Path(path).parent if Path(path).name == RESULTS else Path(path)
+    missing = [name for name in (RESULTS, SAMPLES) if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{folder} has no {' and no '.join(missing)}; give the folder that an evaluation was saved to."
+        )
+    try:
+        about = json.loads((folder / RESULTS).read_text("utf-8"))
+        metrics = {name: Estimate(**parts) for name, parts in about.pop("metrics").items()}
+        settings = about.pop("config")
+        ks = settings.pop("k")
+        config = EvalConfig(k=None if ks is None else tuple(ks), **settings)
+        lines = (folder / SAMPLES).read_text("utf-8").split("\n")
+        records = [Record(**json.loads(line)) for line in lines if line]
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{folder} was not written by an evaluation of this version of aent: "
+            f"{error}. Run the evaluation again."
+        ) from error
+    return Evaluation(metrics=metrics, config=config, records=records, about=about)
+
+
+def per_problem(records: Iterable[Record], ks: Sequence[int]) -> dict[str, PerProblem]:
+    """Return every metric's value per problem; records come problem by problem.
+
+    - pass@k: `pass_at_k`; a sample is correct where its score is 1 or more. pass@1 is the share
+      of correct samples.
+    - maj@k for k > 1: `maj_at_k`.
+    - score: the mean score.
+    - entropy: the mean over tokens (nats), weighted by tokens, so the mean over problems is the
+      mean over all tokens.
+    - length: the mean length in tokens.
+
+    A problem with fewer than k scored samples has weight 0 in pass@k and maj@k.
+    """
+    problems = [list(group) for _, group in groupby(records, key=lambda record: record.problem)]
+    scored = [[r for r in problem if r.score is not None] for problem in problems]
+    n = np.array([len(rs) for rs in scored])
+    c = np.array([sum(r.correct for r in rs) for rs in scored])
+    columns = {}
+    for k in ks:
+        passes = pass_at_k(c, np.maximum(n, k), k)
+        columns[f"pass@{k}"] = PerProblem(passes, (n >= k).astype(float))
+    for k in (k for k in ks if k > 1):
+        votes = [_majority(rs, k) if len(rs) >= k else 0.0 for rs in scored]
+        columns[f"maj@{k}"] = PerProblem(np.array(votes), (n >= k).astype(float))
+    score = [sum(r.score or 0.0 for r in rs) / max(len(rs), 1) for rs in scored]
+    columns["score"] = PerProblem(np.array(score), (n > 0).astype(float))
+    tokens = np.array([sum(r.length for r in rs) for rs in problems], dtype=float)
+    nats = np.array([sum(r.entropy * r.length for r in rs) for rs in problems])
+    columns["entropy"] = PerProblem(nats / tokens, tokens)
+    samples = np.array([len(rs) for rs in problems])
+    columns["length"] = PerProblem(tokens / samples, np.ones(len(problems)))
+    return columns
+
+
+def estimates(columns: Mapping[str, PerProblem], seed: int) -> dict[str, Estimate]:
+    """Return every metric with its interval; one that no problem counts in is left out."""
+    return {
+        name: bootstrap(column.values, weights=column.weights, seed=seed)
+        for name, column in columns.items()
+        if column.weights.any()
+    }
+
+
+def _majority(records: Sequence[Record], k: int) -> float:
+    return maj_at_k([r.answer for r in records], [r.correct for r in records], k)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=repr)
+
+
+def _write_all(folder: Path, contents: Mapping[str, str]) -> None:
+    """Write the files beside their places first, so that a full disk spoils none of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drafts = {folder / f".{name}.part": folder / name for name in contents}
+    try:
+        for draft, text in zip(drafts, contents.values(), strict=True):
+            draft.write_text(text, "utf-8")
+        for draft, place in drafts.items():
+            draft.replace(place)
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Complete training runs: a recipe in, a run folder out."""

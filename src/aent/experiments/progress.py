@@ -1,0 +1,132 @@
+"""What a person sees of a run, and what the run folder keeps of it."""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+COLUMNS = {
+    "reward": ("reward", ".3f"),
+    "clamped entropy": ("aent/entropy", ".3f"),
+    "full entropy": ("aent/full_entropy", ".3f"),
+    "entropy": ("entropy", ".3f"),
+    "coef": ("aent/coef", ".4g"),
+    "length": ("completions/mean_length", ".1f"),
+}
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar that stays out of the way where the output is not a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+class ProgressLines(TrainerCallback):
+    """A progress bar, and one line per logging step."""
+
+    def __init__(self, console: Console, title: str, *, lines: bool = True):
+        self.console, self.title, self.lines = console, title, lines
+        self.bar = progress_bar(console)
+        self.task: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar.start()
+            self.task = self.bar.add_task(self.title, total=state.max_steps, completed=state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.task is not None:
+            self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if self.lines and state.is_world_process_zero and "loss" in logs:
+            width = len(str(state.max_steps))
+            self.console.print(
+                f"step {state.global_step:>{width}}/{state.max_steps}  {line(logs)}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar off the screen; also after an error."""
+        self.bar.stop()
+
+
+def line(logs: Mapping[str, Any]) -> str:
+    """The figures of one logging step worth a line."""
+    hidden = "entropy" if "aent/entropy" in logs else ""
+    return "  ".join(
+        f"{label} {logs[key]:{form}}"
+        for label, (key, form) in COLUMNS.items()
+        if logs.get(key) is not None and label != hidden
+    )
+
+
+class MetricsFile(TrainerCallback):
+    """Appends every logged row to a JSONL file as it comes; the row is on disk before training goes on."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if state.is_world_process_zero:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+
+
+class GracefulStop(TrainerCallback):
+    """On the first Ctrl-C, finish the step, write a checkpoint and stop; the second stops at once.
+
+    Every rank takes the decision at the same step: they are asked after each one.
+    """
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.asked = False
+        self.stopped_at: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle SIGINT this way inside the block."""
+        before = signal.signal(signal.SIGINT, self._on_signal)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _on_signal(self, *_: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        self.console.print("stopping after this step, with a checkpoint (Ctrl-C again stops at once)")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._any_rank_asked() and state.global_step < state.max_steps:
+            self.stopped_at = state.global_step
+            control.should_training_stop = control.should_save = True
+
+    def _any_rank_asked(self) -> bool:
+        import torch
+        from accelerate import PartialState
+        from accelerate.utils import reduce
+
+        if PartialState().num_processes == 1:
+            return self.asked
+        asked = torch.tensor(float(self.asked), device=PartialState().device)
+        return bool(reduce(asked, reduction="sum").item())  # type: ignore[union-attr]

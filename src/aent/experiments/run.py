@@ -1,0 +1,234 @@
+"""One run: policy, evaluation, training, evaluation, picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from aent.errors import InputError
+from aent.experiments.folder import RunFolder
+from aent.experiments.recipe import Recipe
+from aent.methods import load_method
+from aent.names import from_mapping
+from aent.tasks import Task, load_task
+
+if TYPE_CHECKING:
+    from aent.evaluation import EvalConfig, Evaluation
+
+
+class Interrupted(Exception):  # noqa: N818  (not an error)
+    """The user stopped the run; the message says how to go on."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with its options checked, ready to start."""
+
+    recipe: Recipe
+    args: Any
+    """TRL's training configuration, of the algorithm's class."""
+    model_args: Any
+    """TRL's ModelConfig."""
+    folder: RunFolder
+    console: Console
+
+    def start(self) -> None:
+        """Make or load the policy, train it, evaluate before and after, and draw the picture.
+
+        Does only what is not done yet, so it also continues a run.
+
+        Raises:
+            Interrupted: after Ctrl-C; a checkpoint is kept.
+        """
+        task = load_task(self.recipe.task)
+        model = self._model()
+        evaluation = self._evaluation()
+        main = _is_main()
+        if evaluation and main:
+            self._evaluate(str(model), task, evaluation, self.folder.before, "before training")
+        if not self.folder.finished:
+            self._train(str(model), task)
+        if evaluation and main:
+            self._evaluate(str(self.folder.policy), task, evaluation, self.folder.after, "after training")
+        if main:
+            self._conclude(evaluated=evaluation is not None)
+
+    def _model(self) -> str | Path:
+        if self.model_args.model_name_or_path:
+            return check_model(self.model_args.model_name_or_path)
+        if self.recipe.policy is None:
+            raise InputError(
+                "no model: give --model_name_or_path (a folder or a hub id), or a recipe with a "
+                "policy section to make one from scratch"
+            )
+        return self._policy_from_scratch()
+
+    def _policy_from_scratch(self) -> Path:
+        from accelerate import PartialState
+
+        from aent.experiments.progress import ProgressLines
+        from aent.policies import Warmstart, cached_policy
+
+        config = from_mapping(
+            "policy", Warmstart, {"task": dict(self.recipe.task), **(self.recipe.policy or {})}
+        )
+        with PartialState().main_process_first():
+            path, cached = cached_policy(
+                config, callbacks=lambda: [ProgressLines(self.console, "warm start", lines=False)]
+            )
+        self.console.print(f"policy: {path} ({'from the cache' if cached else 'made from scratch'})")
+        return path
+
+    def _evaluation(self) -> "EvalConfig | None":
+        from aent.evaluation import EvalConfig
+
+        section = self.recipe.evaluation
+        return None if section is None else from_mapping("evaluation", EvalConfig, section)
+
+    def _evaluate(self, model: str, task: Task, config: "EvalConfig", folder: Path, title: str) -> None:
+        if (folder / "results.json").exists():
+            return
+        evaluation = evaluate_folder(model, task, config, self.console, f"evaluation {title}")
+        evaluation.save(folder)
+
+    def _train(self, model: str, task: Task) -> None:
+        from aent.experiments.progress import GracefulStop, MetricsFile, ProgressLines
+
+        lines = ProgressLines(self.console, f"{self.recipe.algorithm} {self.recipe.method['name']}")
+        stop = GracefulStop(self.console)
+        trainer = self._trainer(model, task, [lines, MetricsFile(self.folder.metrics), stop])
+        checkpoint = self.folder.last_checkpoint()
+        if _is_main():
+            self.folder.cut_metrics(0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
+        try:
+            with stop.listening():
+                trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        finally:
+            lines.close()
+        if stop.stopped_at is not None:
+            raise Interrupted(
+                f"stopped at step {stop.stopped_at}; the checkpoint is kept. "
+                f"Continue with: aent train --resume {self.folder.path}"
+            )
+        trainer.save_model(str(self.folder.policy))
+
+    def _trainer(self, model: str, task: Task, callbacks: list[Any]) -> Any:
+        from transformers import PrinterCallback, ProgressCallback
+
+        from aent.trl import AEntGRPOTrainer, AEntRLOOTrainer
+        from trl import get_peft_config
+
+        kind = {"grpo": AEntGRPOTrainer, "rloo": AEntRLOOTrainer}[self.recipe.algorithm]
+        trainer = kind(
+            model,
+            task.reward,
+            self.args,
+            train_dataset=task.dataset("train"),
+            eval_dataset=task.dataset("test") if self.args.eval_strategy != "no" else None,
+            callbacks=callbacks,
+            peft_config=get_peft_config(self.model_args),
+            method=load_method(self.recipe.method),
+        )
+        for printing in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(printing)
+        return trainer
+
+    def _conclude(self, *, evaluated: bool) -> None:
+        from aent.report.figure import training_figure
+
+        rows = self.folder.read_metrics()
+        name = f"{self.recipe.algorithm} {self.recipe.method['name']} on {self.recipe.task['name']}"
+        training_figure(
+            [r for r in rows if "loss" in r],
+            self.folder.picture,
+            title=name,
+            labels=(self.recipe.method["name"], "GRPO"),
+        )
+        if evaluated:
+            from aent.evaluation import before_after_table, load_results
+
+            before, after = load_results(self.folder.before), load_results(self.folder.after)
+            self.console.print(before_after_table(before, after))
+        self.console.print(where(self.folder), highlight=False, soft_wrap=True)
+
+
+def evaluate_folder(
+    model: str, task: Task, config: "EvalConfig", console: Console, title: str
+) -> "Evaluation":
+    """Load a model folder (or hub id, or a PEFT adapter) and evaluate it on a task."""
+    from aent.evaluation import evaluate
+    from aent.experiments.progress import progress_bar
+
+    policy, tokenizer = load_model(model)
+    with progress_bar(console) as bar:
+        shown = bar.add_task(title, total=None)
+        return evaluate(
+            policy,
+            tokenizer,
+            task,
+            config,
+            progress=lambda done, total: bar.update(shown, completed=done, total=total),
+        )
+
+
+def check_model(name: str) -> str:
+    """Return `name`; raise where it is a local folder without a model in it.
+
+    Raises:
+        InputError: if the folder has no config or no weights.
+    """
+    folder = Path(name)
+    if not folder.exists():
+        if name.startswith((".", "/", "~")) or name.count("/") > 1:
+            raise InputError(f"model folder {name!r} does not exist")
+        return name  # a hub id
+    has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+    is_model = (folder / "config.json").exists() or (folder / "adapter_config.json").exists()
+    if not (is_model and has_weights):
+        missing = "weights (*.safetensors)" if is_model else "config.json"
+        raise InputError(
+            f"{name!r} is not a model folder: it has no {missing}. Give a folder written by "
+            "save_pretrained, or make one with: aent warmstart"
+        )
+    return name
+
+
+def load_model(name: str) -> tuple[Any, Any]:
+    """Load a causal language model and its tokenizer, on the GPU where there is one."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    check_model(name)
+    if (Path(name) / "adapter_config.json").exists():
+        from peft import AutoPeftModelForCausalLM
+
+        model: Any = AutoPeftModelForCausalLM.from_pretrained(name)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(name)
+    tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def where(folder: RunFolder) -> str:
+    """Say what lies where in a run folder."""
+    entries: Mapping[Path, str] = {
+        folder.picture: "reward, entropies with the band, coefficient",
+        folder.policy: "the trained policy (transformers folder)",
+        folder.metrics: "one row per logging step",
+        folder.before: "results and every sampled answer, before training",
+        folder.after: "the same, after training",
+        folder.path / "config.yaml": "the recipe as run; aent train PATH runs it again",
+    }
+    there = [(str(path), what) for path, what in entries.items() if path.exists()]
+    width = max(len(path) for path, _ in there)
+    return "\n".join(f"{path:<{width}}  {what}" for path, what in there)
+
+
+def _is_main() -> bool:
+    from accelerate import PartialState
+
+    return PartialState().is_main_process

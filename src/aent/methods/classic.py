@@ -1,0 +1,37 @@
+"""The baselines: no entropy term, and the bonus that reinforcement learning has always used."""
+
+from aent.controllers import Fixed
+from aent.methods.base import Method, Paper
+
+A3C = Paper(
+    title="Asynchronous Methods for Deep Reinforcement Learning",
+    arxiv="1602.01783",
+    citation="""\
+@inproceedings{mnih2016asynchronous,
+    title     = {{Asynchronous Methods for Deep Reinforcement Learning}},
+    author    = {Volodymyr Mnih and Adri{\\`a} Puigdom{\\`e}nech Badia and Mehdi Mirza and Alex Graves
+                 and Timothy Lillicrap and Tim Harley and David Silver and Koray Kavukcuoglu},
+    year      = 2016,
+    booktitle = {ICML},
+    eprint    = {arXiv:1602.01783}
+}""",
+)
+
+
+def none() -> Method:
+    """Leave the host's loss as it is: ``loss = policy_loss``."""
+    return Method(name="none", formula="loss = policy_loss")
+
+
+def entropy_bonus(*, coef: float = 0.01) -> Method:
+    """Subtract a constant times the mean full entropy: ``loss = policy_loss - coef * H(pi)``, H in nats.
+
+    Source: A3C (arXiv 1602.01783, section 4) and PPO (1707.06347, eq. 9). 0.01 is the customary
+    coefficient of both; the AEnt paper's baseline is reported with 0.002.
+    """
+    return Method(
+        name="entropy-bonus",
+        controller=Fixed(coef=coef),
+        formula="loss = policy_loss - coef * H(pi)",
+        paper=A3C,
+    )

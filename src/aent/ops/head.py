@@ -1,0 +1,89 @@
+"""The output layer of the chunked backend: logits of a few rows, and the gradients behind them."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Head(NamedTuple):
+    """How logits are made, besides the weights."""
+
+    dtype: torch.dtype
+    """In which products are taken."""
+    temperature: float
+    softcap: float | None = None
+    gather: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    def cast(self, *tensors: Tensor | None) -> list[Any]:
+        """Bring tensors to the dtype of the products."""
+        return [None if x is None else x.to(self.dtype) for x in tensors]
+
+    def logits_(
+        self,
+        out: Float[Tensor, "rows vocab"],
+        hidden: Float[Tensor, "rows dim"],
+        weight: Float[Tensor, "vocab dim"],
+        bias: Float[Tensor, " vocab"] | None,
+    ) -> Float[Tensor, "rows vocab"]:
+        """Fill `out` with logits, before softcap and temperature."""
+        if out.dtype != self.dtype:
+            return out.copy_(torch.nn.functional.linear(hidden, weight, bias))
+        if bias is None:
+            return torch.mm(hidden, weight.t(), out=out)
+        return torch.addmm(bias, hidden, weight.t(), out=out)
+
+    def scale_(self, z: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"] | None:
+        """Apply softcap and temperature; return the derivative of the softcap, if there is one."""
+        slope = None
+        if self.softcap is not None:
+            z.div_(self.softcap).tanh_()
+            slope = 1 - z.square()
+            z.mul_(self.softcap)
+        if self.temperature != 1:
+            z.div_(self.temperature)
+        return slope
+
+
+class HeadGradients:
+    """Gradients of hidden states, weight and bias, summed in `dtype`; None where not needed."""
+
+    def __init__(
+        self,
+        needed: Sequence[bool],
+        hidden: Float[Tensor, "rows dim"],
+        weight: Float[Tensor, "vocab dim"],
+        bias: Float[Tensor, " vocab"] | None,
+        dtype: torch.dtype,
+    ) -> None:
+        self.hidden = torch.empty_like(hidden) if needed[0] else None
+        self.weight = torch.zeros_like(weight, dtype=dtype) if needed[1] else None
+        self.bias = None if bias is None or not needed[2] else torch.zeros_like(bias, dtype=dtype)
+
+    def add_(
+        self,
+        rows: slice,
+        grad: Float[Tensor, "chunk vocab"],
+        hidden: Float[Tensor, "chunk dim"],
+        weight: Float[Tensor, "vocab dim"],
+    ) -> None:
+        """Take in the gradient with respect to the logits of some rows."""
+        if self.bias is not None:
+            self.bias.add_(grad.sum(0))
+        g = grad.to(hidden.dtype)
+        if self.hidden is not None:
+            self.hidden[rows] = g @ weight
+        if self.weight is None:
+            return
+        if self.weight.dtype == g.dtype:
+            self.weight.addmm_(g.t(), hidden)
+        else:
+            self.weight.add_(g.t() @ hidden)
+
+    def finish(self, *like: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the gradients in the dtypes of the tensors they belong to."""
+        made = zip((self.hidden, self.weight, self.bias), like, strict=True)
+        return tuple(None if g is None or x is None else g.to(x.dtype) for g, x in made)

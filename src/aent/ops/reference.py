@@ -1,0 +1,62 @@
+"""The formulas, left to autograd: what every other backend is checked against."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from aent.ops.stats import TokenStats
+from aent.subsets import Subset
+
+
+def token_stats(
+    logits: Float[Tensor, "rows vocab"],
+    targets: Int[Tensor, " rows"],
+    subset: Subset,
+    temperature: float,
+) -> TokenStats:
+    """See `aent.ops.token_stats` (nats)."""
+    z = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
+    with torch.no_grad():
+        full_entropy = _entropy(z, torch.ones_like(z))
+        weights = _weights(z, subset)
+    logp = z.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+    return TokenStats(logp, _entropy(z, weights), full_entropy)
+
+
+def linear_token_stats(
+    hidden: Float[Tensor, "rows dim"],
+    weight: Float[Tensor, "vocab dim"],
+    bias: Float[Tensor, " vocab"] | None,
+    targets: Int[Tensor, " rows"],
+    subset: Subset,
+    temperature: float,
+    softcap: float | None,
+    gather: Callable[[], AbstractContextManager[object]],
+) -> TokenStats:
+    """See `aent.ops.linear_token_stats` (nats).
+
+    Called inside `gather`; backward is autograd's and does not enter it anew.
+    """
+    logits = torch.nn.functional.linear(hidden, weight, bias)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
+    return token_stats(logits, targets, subset, temperature)
+
+
+def _weights(z: Float[Tensor, "rows vocab"], subset: Subset) -> Float[Tensor, "rows vocab"]:
+    cut = subset.cut(z)
+    if cut is None:
+        return torch.ones_like(z)
+    return torch.where(z == cut.threshold, cut.share, (z > cut.threshold).to(z.dtype))
+
+
+def _entropy(z: Float[Tensor, "rows vocab"], weights: Float[Tensor, "rows vocab"]) -> Float[Tensor, " rows"]:
+    """Return ``-Σ w q log q`` (nats) with ``q = exp z / Σ w exp z``."""
+    present = (weights > 0) & (z > -torch.inf)  # masked before exp and log: 0 * log 0 = 0
+    total = torch.where(present, z + weights.log(), -torch.inf).logsumexp(-1, keepdim=True)
+    log_q = torch.where(present, z - total, 0.0)
+    return -torch.where(present, weights * log_q.exp() * log_q, 0.0).sum(-1)

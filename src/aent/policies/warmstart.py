@@ -1,0 +1,176 @@
+"""Make a small policy from scratch and give it a supervised warm start."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aent.errors import InputError, unknown
+
+ARCHITECTURES = ("llama", "qwen3")
+FORMAT = 1
+"""Raised when a change makes policies in old caches stale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warmstart:
+    """A policy to make: its shape, its vocabulary and the supervised training it gets.
+
+    Raises:
+        InputError: for an unknown architecture or a field out of range.
+    """
+
+    task: str | Mapping[str, Any] = "countdown"
+    """A generated task (see `aent.tasks`); its training side gives the demonstrations."""
+    arch: str = "llama"
+    """Architecture: llama or qwen3."""
+    vocab_size: int = 1024
+    """Tokens in the vocabulary, from 64 to 32768; most of them are useless to the task."""
+    hidden_size: int = 96
+    """Width."""
+    layers: int = 3
+    """Transformer layers."""
+    heads: int = 4
+    """Attention heads."""
+    demonstrations: int = 20_000
+    """Solved problems to imitate."""
+    epochs: float = 1.0
+    """Passes over the demonstrations."""
+    batch_size: int = 64
+    """Demonstrations per step."""
+    learning_rate: float = 2e-3
+    """Peak learning rate of AdamW (linear decay)."""
+    seed: int = 0
+    """Seed of weights and demonstrations."""
+
+    def __post_init__(self) -> None:
+        if self.arch not in ARCHITECTURES:
+            raise unknown("architecture", self.arch, ARCHITECTURES)
+        if not 64 <= self.vocab_size <= 32_768:
+            raise InputError(f"vocab_size={self.vocab_size} must lie between 64 and 32768")
+        if self.hidden_size % (2 * self.heads):
+            raise InputError(f"hidden_size={self.hidden_size} must be a multiple of twice heads={self.heads}")
+        for name in ("layers", "heads", "demonstrations", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)} must be at least 1")
+
+
+def warmstart(config: Warmstart, folder: Path, *, callbacks: list[Any] | None = None) -> Path:
+    """Train the policy and save it to `folder` as an ordinary transformers folder (safetensors).
+
+    Raises:
+        InputError: if `folder` already holds something, or the task has no demonstrations.
+    """
+    from aent.tasks import load_task
+    from aent.tasks.generated import GeneratedTask
+
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty; give a new folder for the policy, or remove it")
+    task = load_task(config.task)
+    if not isinstance(task, GeneratedTask):
+        raise InputError(
+            f"task {task.name!r} has no demonstrations to warm-start on; use a generated task "
+            "(countdown, chain, lists) or start from a pretrained model folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".warmstart-") as scratch:
+        trainer = _sft_trainer(config, task, scratch, callbacks or [])
+        trainer.train()
+    trainer.model.save_pretrained(folder)
+    trainer.processing_class.save_pretrained(folder)
+    (folder / "warmstart.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
+    return folder
+
+
+def cached_policy(config: Warmstart, *, callbacks: Callable[[], list[Any]] = list) -> tuple[Path, bool]:
+    """Return the folder of the policy, making it on the first call, and whether it was there already.
+
+    The cache is ``$AENT_CACHE``, else ``aent`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. A policy is
+    built aside and moved into place, so an interrupted run leaves no half-made one.
+    """
+    spec = json.dumps({"format": FORMAT, **asdict(config)}, sort_keys=True)
+    folder = cache_folder() / f"policy-{hashlib.sha256(spec.encode()).hexdigest()[:16]}"
+    if folder.exists():
+        return folder, True
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    try:
+        warmstart(config, aside, callbacks=callbacks())
+        if not folder.exists():  # another process may have been quicker
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder, False
+
+
+def cache_folder() -> Path:
+    """Where policies made from scratch are kept."""
+    if "AENT_CACHE" in os.environ:
+        return Path(os.environ["AENT_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aent"
+
+
+def small_model(config: Warmstart, tokenizer: Any) -> Any:
+    """Make the untrained model: a Llama or Qwen3 decoder of the configured shape."""
+    from transformers import AutoConfig, AutoModelForCausalLM, set_seed
+
+    set_seed(config.seed)
+    shape = AutoConfig.for_model(
+        config.arch,
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=4 * config.hidden_size,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        head_dim=config.hidden_size // config.heads,
+        max_position_embeddings=512,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return AutoModelForCausalLM.from_config(shape, dtype="float32")
+
+
+def _sft_trainer(config: Warmstart, task: Any, scratch: str, callbacks: list[Any]) -> Any:
+    from transformers import PrinterCallback, ProgressCallback
+
+    from aent.policies.tokenizer import character_tokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    tokenizer = character_tokenizer(task.alphabet, config.vocab_size)
+    model = small_model(config, tokenizer)
+    args = SFTConfig(
+        output_dir=scratch,
+        per_device_train_batch_size=config.batch_size,
+        num_train_epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=20,
+        completion_only_loss=True,
+        max_length=None,
+        bf16=False,
+        gradient_checkpointing=False,
+        save_strategy="no",
+        report_to="none",
+        logging_steps=25,
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        seed=config.seed,
+    )
+    trainer = SFTTrainer(
+        model=model,
+        args=args,
+        train_dataset=task.demonstrations(config.demonstrations, config.seed),
+        processing_class=tokenizer,
+        callbacks=callbacks,
+    )
+    for printing in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(printing)
+    return trainer

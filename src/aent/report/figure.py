@@ -1,0 +1,233 @@
+"""The picture of a training run: reward, entropy in its band, coefficient."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from aent.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = Sequence[Mapping[str, Any]]
+
+# Okabe and Ito's colours, told apart with any kind of colour vision.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8F98"
+INK, FAINT = "#30343B", "#D9DCE1"
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#EEF0F3",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+
+
+class Series(NamedTuple):
+    """The steps at which a key was logged, and its values."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+
+class Tag(NamedTuple):
+    """A name written at the right edge, at the height where its line ends."""
+
+    text: str
+    height: float
+    colour: str
+
+
+class Panel(NamedTuple):
+    """One panel: its title, the keys that fill it, and how it is drawn."""
+
+    title: str
+    keys: tuple[str, ...]
+    draw: Callable[["Axes", Rows, Rows, tuple[str, str]], list[Tag]]
+
+
+def training_figure(
+    metrics: Rows,
+    path: str | Path,
+    *,
+    title: str,
+    baseline: Rows | None = None,
+    labels: tuple[str, str] = ("this run", "baseline"),
+) -> "Figure":
+    """Draw reward, entropy (nats per token) and coefficient over steps into a PNG.
+
+    Thin lines are what was logged, thick ones its running mean. A panel none of whose keys were
+    logged is dropped.
+
+    Args:
+        metrics: what TRL logged: ``step``, ``reward``, ``aent/entropy``, ``aent/full_entropy``,
+            ``aent/coef``, ``aent/low``, ``aent/high``, ``entropy``, any of them missing.
+        path: where the PNG goes.
+        title: the heading.
+        baseline: the same of a run to compare with, drawn in grey.
+        labels: the names of the run and of the baseline, written beside their lines.
+
+    Raises:
+        InputError: where none of the keys were logged.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    panels = [panel for panel in PANELS if any(len(series(metrics, k).steps) for k in panel.keys)]
+    if not panels:
+        known = ", ".join(key for panel in PANELS for key in panel.keys)
+        raise InputError(
+            f"{len(metrics)} rows hold nothing to draw. Give rows with step and at least one of: {known}."
+        )
+    with matplotlib.rc_context(_STYLE):
+        layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.1)  # inches
+        size = (9, 0.8 + 1.75 * len(panels))
+        figure = Figure(figsize=size, dpi=200, layout=layout, facecolor="white")
+        FigureCanvasAgg(figure)
+        figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
+        grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        tags = [
+            panel.draw(axes, metrics, baseline or [], labels)
+            for axes, panel in zip(grid, panels, strict=True)
+        ]
+        for axes, panel in zip(grid, panels, strict=True):
+            axes.set_title(panel.title, loc="left", fontsize=10.5)
+            axes.margins(x=0)
+            axes.yaxis.set_major_formatter("{x:g}")
+        grid[-1].set_xlabel("training step")
+        figure.draw_without_rendering()  # names are spaced in points, known after the layout
+        for axes, named in zip(grid, tags, strict=True):
+            _write(axes, named)
+        figure.savefig(path, format="png")
+    return figure
+
+
+def series(rows: Rows, key: str) -> Series:
+    """Return the steps and values of the rows that have a finite number under the key."""
+    found = [
+        (row["step"], row[key])
+        for row in rows
+        if "step" in row and row.get(key) is not None and isfinite(row[key])
+    ]
+    steps, values = zip(*found, strict=True) if found else ((), ())
+    return Series(np.array(steps, dtype=float), np.array(values, dtype=float))
+
+
+def _full_entropy(rows: Rows) -> Series:
+    ours = series(rows, "aent/full_entropy")
+    # A run without a method has only what TRL itself logs, which is the full entropy.
+    return ours if len(ours.steps) else series(rows, "entropy")
+
+
+def _line(axes: "Axes", data: Series, colour: str, label: str) -> list[Tag]:
+    """Draw one series and its running mean; return its name, or nothing where it is empty."""
+    if not len(data.steps):
+        return []
+    smooth = _running_mean(data.values)
+    axes.plot(data.steps, data.values, color=colour, alpha=0.25, linewidth=0.8)
+    axes.plot(data.steps, smooth, color=colour, linewidth=2, label=label)
+    return [Tag(label, float(smooth[-1]), colour)]
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    """Return the centred mean over a twentieth of the run, over what there is of it at the ends."""
+    half = len(values) // 40
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    at = np.arange(len(values))
+    first, last = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
+    return (total[last] - total[first]) / (last - first)
+
+
+def _write(axes: "Axes", tags: Sequence[Tag]) -> None:
+    """Write the names beside the panel, moved apart where they would overlap."""
+    tags = sorted(tags, key=lambda tag: tag.height)
+    per_point = axes.figure.dpi / 72
+    due = np.array([axes.transData.transform((0, tag.height))[1] / per_point for tag in tags])
+    for tag, height, place in zip(tags, due, apart(due, gap=12.5), strict=True):
+        axes.annotate(
+            tag.text,
+            (1, tag.height),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(7, place - height),
+            textcoords="offset points",
+            color=tag.colour,
+            va="center",
+            fontweight="bold",
+            annotation_clip=False,
+        )
+
+
+def apart(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Return rising heights moved so that neighbours are at least a gap apart.
+
+    The mean of pushing up from the bottom and of pushing down from the top; a height that has
+    room stays where it is.
+    """
+    steps = gap * np.arange(len(heights))
+    up = np.maximum.accumulate(heights - steps) + steps
+    down = np.minimum.accumulate((heights - steps)[::-1])[::-1] + steps
+    return (up + down) / 2
+
+
+def _draw_reward(axes: "Axes", rows: Rows, baseline: Rows, labels: tuple[str, str]) -> list[Tag]:
+    return [
+        *_line(axes, series(baseline, "reward"), GREY, labels[1]),
+        *_line(axes, series(rows, "reward"), BLUE, labels[0]),
+    ]
+
+
+def _draw_entropy(axes: "Axes", rows: Rows, baseline: Rows, labels: tuple[str, str]) -> list[Tag]:
+    clamped = series(rows, "aent/entropy")
+    kind = ", full" if len(clamped.steps) else ""
+    return [
+        *_draw_band(axes, series(rows, "aent/low"), series(rows, "aent/high")),
+        *_line(axes, _full_entropy(baseline), GREY, labels[1] + kind),
+        *_line(axes, _full_entropy(rows), BLUE, labels[0] + kind),
+        *_line(axes, clamped, ORANGE, f"{labels[0]}, clamped"),
+    ]
+
+
+def _draw_band(axes: "Axes", low: Series, high: Series) -> list[Tag]:
+    """Shade the band; where only one bound was logged, or one is infinite, draw the other."""
+    bounds = [bound for bound in (low, high) if len(bound.steps)]
+    for bound in bounds:
+        axes.plot(*bound, color=GREEN, linewidth=0.8)
+    if np.array_equal(low.steps, high.steps):
+        axes.fill_between(low.steps, low.values, high.values, color=GREEN, alpha=0.13, linewidth=0)
+    name = "band" if len(bounds) == 2 else "bound"
+    ends = [bound.values[-1] for bound in bounds]
+    return [Tag(name, float(np.mean(ends)), GREEN)] if bounds else []
+
+
+def _draw_coef(axes: "Axes", rows: Rows, baseline: Rows, labels: tuple[str, str]) -> list[Tag]:
+    return [
+        *_line(axes, series(baseline, "aent/coef"), GREY, labels[1]),
+        *_line(axes, series(rows, "aent/coef"), BLUE, labels[0]),
+    ]
+
+
+PANELS = (
+    Panel("Reward", ("reward",), _draw_reward),
+    Panel(
+        "Entropy (nats per token)",
+        ("aent/entropy", "aent/full_entropy", "entropy"),
+        _draw_entropy,
+    ),
+    Panel("Entropy coefficient", ("aent/coef",), _draw_coef),
+)

@@ -1,0 +1,241 @@
+"""Any data set of reasoning-gym, with its own scorer as the reward."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aent.errors import InputError, unknown
+from aent.tasks.answers import is_huge
+from aent.tasks.base import Row, Split, Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from reasoning_gym.dataset import ProceduralDataset
+
+Setting = int | float | bool | str
+"""What a setting can be on the command line; from a file or Python it can be a list as well."""
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+# reasoning-gym draws item i of a data set from the seed `seed + i`, so nearby seeds share items.
+_ITEMS_PER_SPLIT = 100_000
+_MAX_SEED = 20_000
+
+# These scorers evaluate the answer as Python code (eval, or sympy's parser, which is eval as well).
+# An answer reaches them only where it is made of what their answers are made of.
+_ARITHMETIC = re.compile(r"[-+*/() .0-9]*", re.ASCII)
+_MATRIX = re.compile(r"[-\[\], \n0-9]*", re.ASCII)
+_FORMULA = re.compile(
+    r"(?:[-+*/()^, \n0-9]|\.(?=[0-9])|\b(?:[a-zA-Z]|a?(?:sin|cos|tan)h?|exp|log|sqrt)\b)*", re.ASCII
+)
+_EVALUATED: dict[str, re.Pattern[str]] = {
+    "binary_matrix": _MATRIX,
+    "countdown": _ARITHMETIC,
+    "intermediate_integration": _FORMULA,
+    "n_queens": re.compile(r"[_Q \n]*"),
+    "polynomial_multiplication": _FORMULA,
+    "puzzle24": _ARITHMETIC,
+    "simple_integration": _FORMULA,
+    "spiral_matrix": _MATRIX,
+    "string_insertion": re.compile(r"[A-Z]*"),
+}
+
+# What the scorers of reasoning-gym raise on answers that they cannot read; such an answer is wrong.
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReasoningGym(Task):
+    """The reasoning-gym data set `source`, with `config` as its settings.
+
+    The answer is the last ``<answer>...</answer>`` of the completion, or else the whole completion
+    without surrounding white space. The reward is reasoning-gym's own scorer, in [0, 1]; many
+    scorers give part of the reward for a near miss. Nine of them evaluate the answer as code; those
+    see it only where it is made of what solutions are made of, and otherwise it scores 0.
+
+    Train and test are drawn from seeds that never meet; no question is in a split twice, and no
+    test question is in train. Items without a gold answer (reasoning-gym leaves it empty where
+    there are many solutions), or with one that is no solution (``Integral(...)``), cannot be
+    checked and are left out; `skipped` counts them.
+
+    Raises:
+        InputError: for an unknown data set, settings that it refuses, sizes out of range, or a data
+            set that has fewer distinct questions with an answer than were asked for.
+    """
+
+    name: ClassVar[str] = "reasoning-gym"
+    columns: ClassVar[tuple[str, ...]] = ("entry",)
+
+    source: str = "chain_sum"
+    config: Mapping[str, Setting] = field(default_factory=dict)
+    train_size: int = 1000
+    test_size: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for size in ("train_size", "test_size"):
+            _require(size, getattr(self, size), 1, _ITEMS_PER_SPLIT)
+        _require("seed", self.seed, 0, _MAX_SEED)
+        _create(self.source, self._settings)
+
+    def dataset(self, split: Split) -> "Dataset":
+        """Return the distinct questions of a split, with reasoning-gym's entry as JSON."""
+        from datasets import Dataset
+
+        rows, _ = self._draw(split)
+        return Dataset.from_list(rows)
+
+    def skipped(self, split: Split) -> int:
+        """Return how many items without a gold answer were left out while drawing a split."""
+        return self._draw(split)[1]
+
+    def score(self, completion: str, row: Row) -> float:
+        """Return what reasoning-gym's scorer gives the answer; 0 for one that it cannot read."""
+        answer, entry = self.answer(completion), json.loads(row["entry"], object_hook=_thaw)
+        if not self._can_be_scored(answer):
+            return 0.0
+        scorer = _create(self.source, self._settings)
+        try:
+            return float(scorer.score_answer(answer, entry))
+        except _UNREADABLE:
+            return 0.0
+
+    def gold(self, row: Row) -> str:
+        """Return the gold answer between tags."""
+        return f"<answer>{_gold(row)}</answer>"
+
+    def wrong(self, row: Row) -> str:
+        """Return another number where the gold answer is a number, or else ``none of these``."""
+        gold = _gold(row)
+        if not _NUMBER.fullmatch(gold):
+            return "<answer>none of these</answer>"
+        moved = re.sub("[0-9]", lambda digit: str((int(digit[0]) + 5) % 10), gold)
+        return f"<answer>{moved}</answer>"
+
+    def answer(self, completion: str) -> str:
+        """Return the text of the last ``<answer>`` tag, or else of the whole completion."""
+        tagged = _ANSWER.findall(completion)
+        return (tagged[-1] if tagged else completion).strip()
+
+    def validate(self, split: Split = "test", limit: int | None = None) -> int:
+        """Check that every gold answer scores 1 and a wrong one less; return how many were checked.
+
+        Less and not 0, as the scorers give partial credit.
+
+        Raises:
+            InputError: naming the first row that fails, with the scores.
+        """
+        checked = 0
+        for index, row in enumerate(self.dataset(split).to_list()[:limit]):
+            gold, wrong = (self.score(text, row) for text in (self.gold(row), self.wrong(row)))
+            if gold != 1 or wrong >= gold:
+                raise InputError(
+                    f"reasoning-gym data set {self.source!r}, {split} row {index}: the gold answer "
+                    f"{_gold(row)!r} scores {gold} and the wrong answer "
+                    f"{self.answer(self.wrong(row))!r} scores {wrong}; they must score 1 and less. "
+                    "Its scorer is not to be trained on: choose another data set or settings."
+                )
+            checked += 1
+        return checked
+
+    @property
+    def _settings(self) -> str:
+        return json.dumps(dict(self.config), sort_keys=True)
+
+    def _can_be_scored(self, answer: str) -> bool:
+        """Whether there is an answer, and one that its scorer may see."""
+        allowed = _EVALUATED.get(self.source)
+        if not answer or allowed is None:
+            return bool(answer)
+        return allowed.fullmatch(answer) is not None and not is_huge(answer)
+
+    def _draw(self, split: Split) -> tuple[list[dict[str, str]], int]:
+        """Return the rows of a split, and how many items had no gold answer."""
+        taken = set() if split == "test" else {row["prompt"] for row in self._draw("test")[0]}
+        size = self.test_size if split == "test" else self.train_size
+        start = (2 * self.seed + (split == "test")) * _ITEMS_PER_SPLIT
+        draws = min(2 * size + 1000, _ITEMS_PER_SPLIT)
+        source = _create(self.source, self._settings, seed=start, size=draws)
+        rows, skipped = [], 0
+        for index in range(draws):
+            entry = source[index]
+            if not self._can_be_scored(entry["answer"] or ""):
+                skipped += 1
+            elif entry["question"] not in taken:
+                taken.add(entry["question"])
+                rows.append({"prompt": entry["question"], "entry": _written(entry)})
+                if len(rows) == size:
+                    return rows, skipped
+        if not rows and skipped:
+            raise InputError(
+                f"reasoning-gym data set {self.source!r} has no gold answers, so its reward cannot "
+                "be checked; choose another data set."
+            )
+        raise InputError(
+            f"{draws} items of reasoning-gym data set {self.source!r} gave {len(rows)} distinct "
+            f"{split} questions with a gold answer ({skipped} items had none), and "
+            f"{split}_size={size} asks for more. Lower {split}_size, or widen the config."
+        )
+
+
+def _require(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InputError(
+            f"task 'reasoning-gym': {name}={value} is out of range; it must be from {low} to {high}."
+        )
+
+
+@lru_cache(maxsize=16)
+def _create(source: str, settings: str, seed: int = 0, size: int = 1) -> "ProceduralDataset":
+    from reasoning_gym.factory import DATASETS, create_dataset
+
+    if source not in DATASETS:
+        raise unknown("reasoning-gym data set", source, DATASETS)
+    config = json.loads(settings)
+    own = {"size", "seed"} & config.keys()
+    if own:
+        raise InputError(
+            f"config of reasoning-gym data set {source!r} sets {', '.join(sorted(own))}; "
+            "set train_size, test_size and seed of the task instead."
+        )
+    try:
+        return create_dataset(source, size=size, seed=seed, **config)
+    except (AssertionError, TypeError, ValueError) as error:  # how its configs refuse a value
+        known = ", ".join(sorted(DATASETS[source][1].__dataclass_fields__.keys() - {"size", "seed"}))
+        raise InputError(
+            f"reasoning-gym data set {source!r} refuses config {config}: {error}. "
+            f"Its settings are: {known or 'none'}."
+        ) from error
+
+
+def _gold(row: Row) -> str:
+    return json.loads(row["entry"])["answer"]
+
+
+def _written(entry: Mapping[str, Any]) -> str:
+    """Return an entry as JSON; what JSON lacks, such as a fraction in its metadata, as text."""
+    return json.dumps(_freeze(entry), default=str)
+
+
+def _freeze(value: Any) -> Any:
+    """Mark tuples, which JSON would turn into lists and some scorers compare with tuples."""
+    if isinstance(value, dict):
+        return {key: _freeze(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return {"tuple": [_freeze(item) for item in value]}
+    return [_freeze(item) for item in value] if isinstance(value, list) else value
+
+
+def _thaw(value: dict[str, Any]) -> Any:
+    return tuple(value["tuple"]) if value.keys() == {"tuple"} else value

@@ -1,0 +1,12 @@
+"""TRL trainers with entropy control: change two names in a TRL script."""
+
+from aent.trl.config import AEntGRPOConfig, AEntRLOOConfig
+from aent.trl.trainers import AEntGRPOTrainer, AEntMixin, AEntRLOOTrainer
+
+__all__ = [
+    "AEntGRPOConfig",
+    "AEntGRPOTrainer",
+    "AEntMixin",
+    "AEntRLOOConfig",
+    "AEntRLOOTrainer",
+]

@@ -1,0 +1,35 @@
+"""Reward functions that cannot poison a run in silence."""
+
+import functools
+import inspect
+from typing import Any
+
+from torch import nn
+
+from aent.tasks.base import check_rewards
+
+
+def checked_reward(reward: Any) -> Any:
+    """Wrap a reward function so that a wrong count, a NaN or a non-number raises `InputError`.
+
+    What is not a plain function (a reward model, its name, None) is returned as it is.
+    """
+    if not callable(reward) or isinstance(reward, nn.Module):
+        return reward
+    name = getattr(reward, "__name__", type(reward).__name__)
+
+    if inspect.iscoroutinefunction(reward):
+
+        @functools.wraps(reward)
+        async def checked_async(*, completions: list[Any], **columns: Any) -> list[float | None]:
+            rewards = await reward(completions=completions, **columns)
+            return check_rewards(rewards, len(completions), name)
+
+        return checked_async
+
+    @functools.wraps(reward)
+    def checked(*, completions: list[Any], **columns: Any) -> list[float | None]:
+        return check_rewards(reward(completions=completions, **columns), len(completions), name)
+
+    checked.__name__ = name
+    return checked

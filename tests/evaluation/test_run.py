@@ -1,0 +1,88 @@
+from dataclasses import dataclass, field
+
+import pytest
+from datasets import Dataset
+
+from aent.errors import InputError
+from aent.evaluation import EvalConfig, evaluate, load_results
+from aent.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Letters(Task):
+    """Right where the wanted character occurs; without a score where the answer is short."""
+
+    name = "letters"
+    wanted: tuple[str, ...] = ("a", "b", "c")
+    max_length: int = 6
+    asked: list = field(default_factory=list, compare=False)
+
+    def dataset(self, split):
+        wanted = self.wanted if split == "test" else ()
+        return Dataset.from_list([{"prompt": f"{c}=", "wanted": c} for c in wanted])
+
+    def score(self, completion, row):
+        if len(completion) < 2:
+            return None
+        return float(row["wanted"] in completion)
+
+    def gold(self, row):
+        return row["wanted"] * 2
+
+    def wrong(self, row):
+        return "00"
+
+    def answer(self, completion):
+        return completion[:1] or None
+
+
+def test_every_sample_is_judged_by_the_task_against_its_own_row(model, tokenizer):
+    task, config = Letters(), EvalConfig(samples=8, batch_size=5, k=(1, 8))
+    found = evaluate(model, tokenizer, task, config)
+    assert [(r.problem, r.sample) for r in found.records] == [(p, s) for p in range(3) for s in range(8)]
+    rows = task.dataset("test")
+    for r in found.records:
+        assert r.prompt == rows[r.problem]["prompt"]
+        assert r.score == task.score(r.completion, rows[r.problem])
+        assert r.answer == (r.completion[:1] or None)
+        assert 1 <= r.length <= task.max_length + 1  # with the end token
+    assert len({r.score for r in found.records}) > 1
+    right = [sum(r.correct for r in found.records if r.problem == p) for p in range(3)]
+    scored = [sum(r.score is not None for r in found.records if r.problem == p) for p in range(3)]
+    shares = [c / n for c, n in zip(right, scored, strict=True)]
+    assert found.metrics["pass@1"].value == pytest.approx(sum(shares) / 3)
+    tokens = sum(r.length for r in found.records)
+    nats = sum(r.entropy * r.length for r in found.records)
+    assert found.metrics["entropy"].value == pytest.approx(nats / tokens)
+    assert found.metrics["length"].value == pytest.approx(tokens / 24)
+
+
+def test_results_say_what_was_measured(model, tokenizer, tmp_path):
+    found = evaluate(model, tokenizer, Letters(), EvalConfig(samples=2, problems=50, seed=4))
+    about = found.about
+    assert about["problems"] == {"asked": 50, "available": 3, "used": 3}
+    assert about["task"]["name"] == "letters"
+    assert about["task"]["wanted"] == ("a", "b", "c")
+    assert about["max_tokens"] == 7
+    assert about["unscored_samples"] == sum(r.score is None for r in found.records)
+    assert set(about["versions"]) == {"python", "aent", "torch", "transformers", "trl"}
+    found.save(tmp_path)
+    loaded = load_results(tmp_path)
+    assert loaded.config == found.config
+    assert loaded.metrics == found.metrics
+    assert loaded.records == found.records
+
+
+def test_the_first_problems_are_taken_and_the_settings_go_through(model, tokenizer):
+    config = EvalConfig(samples=1, temperature=0, problems=2, max_tokens=3)
+    found = evaluate(model, tokenizer, Letters(), config)
+    assert [r.prompt for r in found.records] == ["a=", "b="]
+    assert found.about["problems"] == {"asked": 2, "available": 3, "used": 2}
+    assert max(r.length for r in found.records) <= 3
+    again = evaluate(model, tokenizer, Letters(), config)
+    assert again.metrics == found.metrics
+
+
+def test_an_empty_split_is_refused(model, tokenizer):
+    with pytest.raises(InputError, match="train split of task 'letters' is empty"):
+        evaluate(model, tokenizer, Letters(), EvalConfig(split="train"))

@@ -1,0 +1,142 @@
+import math
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from aent.errors import InputError
+from aent.report.figure import apart, series, training_figure
+
+
+def run(steps: int = 50, **changes) -> list[dict]:
+    rows = []
+    for step in range(1, steps + 1):
+        row = {
+            "step": step,
+            "reward": step / steps,
+            "entropy": 2.0,
+            "aent/entropy": 0.5,
+            "aent/full_entropy": 1.0,
+            "aent/coef": 0.01,
+            "aent/low": 0.3,
+            "aent/high": 0.6,
+            **changes,
+        }
+        rows.append({key: value for key, value in row.items() if value is not None})
+    return rows
+
+
+NO_METHOD = dict.fromkeys(["aent/entropy", "aent/full_entropy", "aent/coef", "aent/low", "aent/high"])
+
+
+def titles(figure):
+    return [axes.get_title("left").split(" (")[0] for axes in figure.axes]
+
+
+def names(axes):
+    return {text.get_text() for text in axes.texts}
+
+
+def lines(axes):
+    return {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+
+
+def test_a_run_with_a_method_has_three_panels(tmp_path):
+    figure = training_figure(
+        run(),
+        tmp_path / "run.png",
+        title="Countdown",
+        baseline=run(**NO_METHOD, entropy=0.1),
+        labels=("AEnt", "GRPO"),
+    )
+    assert titles(figure) == ["Reward", "Entropy", "Entropy coefficient"]
+    reward, entropy, coef = figure.axes
+    assert names(reward) == {"AEnt", "GRPO"}
+    assert names(entropy) == {"AEnt, full", "AEnt, clamped", "GRPO, full", "band"}
+    assert names(coef) == {"AEnt"}
+    drawn = {name: line.get_ydata()[-1] for name, line in lines(entropy).items()}
+    assert drawn == pytest.approx({"AEnt, full": 1.0, "AEnt, clamped": 0.5, "GRPO, full": 0.1})
+    band = entropy.collections[0].get_paths()[0].get_extents()
+    assert (band.y0, band.y1) == pytest.approx((0.3, 0.6))
+    with Image.open(tmp_path / "run.png") as image:
+        image.load()
+        assert image.format == "PNG"
+        assert image.width == 1800
+    assert figure.get_suptitle() == "Countdown"
+
+
+def test_a_run_without_a_method_shows_what_trl_logs(tmp_path):
+    rows = run(**NO_METHOD)
+    figure = training_figure(rows, tmp_path / "run.png", title="x", labels=("GRPO", ""))
+    assert titles(figure) == ["Reward", "Entropy"]
+    assert names(figure.axes[1]) == {"GRPO"}
+    assert lines(figure.axes[1])["GRPO"].get_ydata()[0] == pytest.approx(2.0)
+
+
+def test_a_single_panel_and_a_single_step(tmp_path):
+    figure = training_figure([{"step": 3, "reward": 1.0}], tmp_path / "run.png", title="x")
+    assert titles(figure) == ["Reward"]
+
+
+def test_a_bound_that_is_infinite_or_missing_is_not_shaded(tmp_path):
+    for high in (math.inf, None):
+        figure = training_figure(run(**{"aent/high": high}), tmp_path / "run.png", title="x")
+        entropy = figure.axes[1]
+        assert not entropy.collections
+        assert "bound" in names(entropy)
+
+
+def test_rows_without_the_key_or_without_a_number_are_skipped(tmp_path):
+    rows = [
+        {"step": 1, "reward": 0.5},
+        {"step": 2, "eval_loss": 1.0},
+        {"train_runtime": 3.0},
+        {"step": 4, "reward": math.nan},
+        {"step": 5, "reward": 0.7},
+    ]
+    assert series(rows, "reward").steps.tolist() == [1, 5]
+    assert series(rows, "reward").values.tolist() == [0.5, 0.7]
+
+
+def test_nothing_to_draw_is_refused(tmp_path):
+    with pytest.raises(InputError, match="nothing to draw"):
+        training_figure([{"step": 1, "loss": 0.3}], tmp_path / "run.png", title="x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_drawing_leaves_matplotlib_as_it_was(tmp_path, monkeypatch):
+    def settings():
+        # Looking the backend up would choose one.
+        return {k: v for k, v in matplotlib.rcParams.copy().items() if k != "backend"}
+
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
+    before = settings()
+    training_figure(run(), tmp_path / "run.png", title="x")
+    assert settings() == before
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_the_thick_line_is_the_mean_around_a_step(tmp_path):
+    # 80 steps: two on either side; a single spike of 1 is spread over five steps.
+    rows = [{"step": t, "reward": float(t == 40)} for t in range(80)]
+    figure = training_figure(rows, tmp_path / "run.png", title="x")
+    smooth = lines(figure.axes[0])["this run"].get_ydata()
+    assert smooth[37:44] == pytest.approx([0, 0.2, 0.2, 0.2, 0.2, 0.2, 0])
+
+
+@pytest.mark.parametrize(
+    ("heights", "due"),
+    [
+        ([0.0, 30.0], [0, 30]),  # room enough
+        ([5.0, 5.0], [0, 10]),  # moved by the same way
+        # Pushed up 0, 10, 20; pushed down -15, -5, 5; half way between the two.
+        ([0.0, 5.0, 5.0], [-7.5, 2.5, 12.5]),
+        ([0.0, 40.0, 40.0], [0, 35, 45]),  # the first has room and stays
+    ],
+)
+def test_names_are_moved_apart(heights, due):
+    placed = apart(np.array(heights), gap=10.0)
+    assert np.all(np.diff(placed) >= 10 - 1e-9)
+    assert placed == pytest.approx(due)

@@ -1,0 +1,168 @@
+import threading
+import time
+from fractions import Fraction
+
+import pytest
+
+from aent.tasks.answers import final_answer, is_readable, is_right, number_of, voted_answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"so \boxed{72}.", "72"),
+        (r"\boxed{1} or \boxed{2}", "2"),  # the last one
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),  # braces inside
+        (r"\boxed{ 3 }", "3"),
+        ("work\n#### 72", "72"),
+        ("#### 1\n#### 2\nthanks", "2"),
+        (r"\boxed{5} #### 6", "5"),  # a box comes first
+        (r"\boxed{5", None),  # cut off
+        ("the answer is 72", None),
+        ("", None),
+    ],
+)
+def test_final_answer(text, answer):
+    assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ("72", 72),
+        ("-3", -3),
+        ("1,250", 1250),
+        ("1,234,567.50", Fraction(2469135, 2)),
+        ("$18", 18),
+        (r"\$18.00", 18),
+        ("18.", 18),
+        (".5", Fraction(1, 2)),
+        ("0.1", Fraction(1, 10)),  # exactly, not the nearest float
+        (r"10{,}000", 10_000),
+        ("1,2", None),  # a pair, not a number
+        ("1,2500", None),
+        ("3/4", None),
+        ("1e9", None),
+        ("٣", None),
+        ("9" * 5000, None),
+        ("", None),
+    ],
+)
+def test_number_of(answer, value):
+    assert number_of(answer) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "gold"),
+    [
+        (r"\boxed{72}", "72"),
+        (r"\boxed{72.00}", "72"),
+        (r"\boxed{\$1,250}", "1250"),
+        (r"\boxed{72 \text{ apples}}", "72"),
+        (r"\boxed{\frac{1}{2}}", "0.5"),
+        (r"\boxed{0.5}", r"\frac{1}{2}"),
+        (r"\boxed{x^2+2x+1}", "(x+1)^2"),
+        (r"\boxed{\frac{\sqrt{4}}{4}}", r"\frac12"),
+        ("He has 70 and gets 2 more, so the answer is 72.", "72"),
+        ("#### 72", "72"),
+        (r"\boxed{np.arcsin(10/13)}", "np.arcsin(10/13)"),  # unreadable, but the same letters
+    ],
+)
+def test_right(text, gold):
+    assert is_right(text, gold)
+
+
+@pytest.mark.parametrize(
+    ("text", "gold"),
+    [
+        (r"\boxed{73}", "72"),
+        (r"\boxed{72.0001}", "72"),
+        (r"\boxed{-72}", "72"),
+        (r"\boxed{72,73,74}", "72"),
+        (r"\boxed{72} no, \boxed{71}", "72"),
+        (r"\boxed{}", "72"),
+        ("", "72"),
+        ("no idea", "72"),
+        ("72 it is. " + "But then I talked on and on, about other things. " * 6, "72"),
+        (r"\boxed{__import__('os')}", "72"),
+        (r"\boxed{" * 500, "72"),
+    ],
+)
+def test_wrong(text, gold):
+    assert not is_right(text, gold)
+
+
+HUGE = [
+    r"\boxed{9^{9^{9}}}",
+    r"\boxed{9^{(9)^9}}",
+    "9**9**9",
+    "9**(9)**9",
+    r"\boxed{9^{((9999)*(9999))}}",
+    r"\boxed{99999999!}",
+    r"\boxed{(99!)!}",
+    r"\boxed{2^{9!}}",
+    r"\boxed{(10^{9999})^{99999}}",
+    r"\boxed{10^{99999999999}}",
+    r"\boxed{" + "9" * 100_000 + "}",
+]
+
+
+@pytest.mark.parametrize("text", HUGE, ids=range(len(HUGE)))
+def test_huge_numbers_cost_nothing(text):
+    is_right(r"\boxed{x}", "72")  # the first comparison imports sympy
+    begin = time.perf_counter()
+    assert not is_right(text, "72")
+    assert time.perf_counter() - begin < 0.2
+
+
+def test_ordinary_powers_are_not_huge():
+    assert is_right(r"\boxed{2^{10}}", "1024")
+    assert is_right(r"\boxed{(x^2)^3}", "x^6")
+    assert is_right(r"\boxed{x^{10}y^{12}z^{14}}", "z^{14}x^{10}y^{12}")
+    assert is_right(r"\boxed{e^{x^2}}", "e^{xx}")
+    assert is_right(r"\boxed{x^9+x^8+x^7+x^6+x^5+x^4}", "x^4+x^5+x^6+x^7+x^8+x^9")
+
+
+def test_a_slow_comparison_is_given_up():
+    begin = time.perf_counter()
+    assert not is_right(r"\boxed{\sum_{i=1}^{9999} \sqrt{i}}", "72")
+    assert time.perf_counter() - begin < 4  # a second to read it, a second to compare
+
+
+def test_other_threads_compare_too():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(is_right(r"\boxed{\frac{7}{2}}", "3.5")))
+    thread.start()
+    thread.join()
+    assert found == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "vote"),
+    [
+        (r"\boxed{1,250.50}", "2501/2"),
+        ("#### 72", "72"),
+        (r"\boxed{\frac{1}{2}}", "1/2"),
+        (r"\boxed{0.5}", "1/2"),  # the same vote
+        ("so we get 7 apples", "7"),
+        (r"\boxed{9^{9^9}}", "9^{9^9}"),
+        (r"\boxed{}", None),
+        ("hm", None),
+    ],
+)
+def test_vote(text, vote):
+    assert voted_answer(text) == vote
+
+
+@pytest.mark.parametrize(
+    ("gold", "readable"),
+    [
+        ("72", True),
+        (r"\frac{1}{2}", True),
+        (r"\text{east}", True),
+        ("???", False),
+        ("-1./3", False),
+    ],
+)
+def test_readable(gold, readable):
+    assert is_readable(gold) is readable

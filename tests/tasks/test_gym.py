@@ -1,0 +1,187 @@
+import contextlib
+import json
+import re
+import time
+
+import pytest
+
+from aent.errors import InputError
+from aent.tasks import ReasoningGym
+
+SOURCES = [
+    "arc_1d",
+    "base_conversion",
+    "basic_arithmetic",
+    "calendar_arithmetic",
+    "chain_sum",
+    "coin_flip",
+    "complex_arithmetic",
+    "countdown",
+    "family_relationships",
+    "gsm_symbolic",
+    "leg_counting",
+    "letter_jumble",
+    "mini_sudoku",
+    "n_queens",
+    "simple_equations",
+    "spell_backward",
+    "word_sorting",
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_validate(source):
+    task = ReasoningGym(source=source, train_size=5, test_size=5)
+    assert task.validate("test") == task.validate("train") == 5
+
+
+def test_scorers_that_compare_tuples_get_them_back():
+    assert ReasoningGym(source="arc_agi", train_size=3, test_size=3).validate() == 3
+
+
+def test_reward_reads_the_last_tag_or_the_whole_completion():
+    task = ReasoningGym(source="chain_sum", test_size=1)
+    row = task.dataset("test")[0]
+    gold = json.loads(row["entry"])["answer"]
+    completions = [
+        gold,
+        f" {gold}\n",
+        f"<answer>0</answer> no, <answer> {gold} </answer> it is",
+        f"<answer>{gold}</answer> no, <answer>none</answer>",
+        "",
+        [{"role": "assistant", "content": f"<answer>{gold}</answer>"}],
+    ]
+    rewards = task.reward(completions, entry=[row["entry"]] * 6, trainer_state=None)
+    assert rewards == [1.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+
+
+def test_train_and_test_share_no_question():
+    # Two digits and a sign: some 200 questions, so that the two splits draw the same ones.
+    task = ReasoningGym(
+        source="chain_sum",
+        config={"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
+        train_size=60,
+        test_size=30,
+    )
+    train, test = (task.dataset(split)["prompt"] for split in ("train", "test"))
+    assert len(set(train)) == 60
+    assert len(set(test)) == 30
+    assert not set(train) & set(test)
+
+
+def test_neighbouring_seeds_share_no_items():
+    one, other = (ReasoningGym(seed=seed, test_size=30).dataset("test") for seed in (0, 1))
+    assert not set(one["prompt"]) & set(other["prompt"])
+    again = ReasoningGym(seed=1, test_size=30).dataset("test")
+    assert again.to_list() == other.to_list()
+
+
+def test_config_changes_the_problems():
+    config = {"min_terms": 7, "max_terms": 7}
+    prompts = ReasoningGym(source="chain_sum", config=config, test_size=5).dataset("test")["prompt"]
+    assert all(len(re.findall("[0-9]+", prompt)) == 7 for prompt in prompts)
+
+
+def test_items_without_a_gold_answer_are_left_out():
+    task = ReasoningGym(source="string_manipulation", test_size=60, train_size=5)
+    assert task.skipped("test") > 0  # some strings are empty in the end
+    assert all(json.loads(entry)["answer"] for entry in task.dataset("test")["entry"])
+
+
+def test_a_data_set_without_gold_answers_is_refused():
+    with pytest.raises(InputError, match="'graph_color' has no gold answers"):
+        ReasoningGym(source="graph_color").dataset("test")
+
+
+def test_a_scorer_that_pays_wrong_answers_is_refused():
+    # it compares the truth values of the texts, so that every text that is not empty is right
+    with pytest.raises(InputError, match=r"row 0: .* scores 1.0 and the wrong answer .* scores 1.0"):
+        ReasoningGym(source="game_of_life_halting", test_size=2).validate()
+
+
+def test_an_answer_that_the_scorer_cannot_read_is_wrong():
+    task = ReasoningGym(source="prime_factorization", test_size=1)
+    row = task.dataset("test")[0]
+    for text in ("no", "[1,2", "{}", "9/0", "__import__('os')", "٣"):
+        assert task.score(text, row) < 1
+
+
+def _attacks(marker):
+    opened = f"open('{marker}','w')"
+    return [
+        f"__import__('os').system('touch {marker}')",
+        opened,
+        f"[{opened}]",
+        f"(open)('{marker}','w')",
+        f'exec("{opened}")',
+        f'S("{opened}")',
+        f"{opened}!",
+        f"[f'{{{opened}}}']",
+        f"ｏｐｅｎ('{marker}','w')",
+    ]
+
+
+EVALUATED = [
+    "binary_matrix",
+    "countdown",
+    "intermediate_integration",
+    "n_queens",
+    "polynomial_multiplication",
+    "puzzle24",
+    "simple_integration",
+    "spiral_matrix",
+    "string_insertion",
+]
+
+
+@pytest.mark.parametrize("source", EVALUATED)
+def test_no_answer_is_run_as_code(source, tmp_path):
+    task = ReasoningGym(source=source, test_size=3, train_size=3)
+    row = task.dataset("test")[0]
+    for attack in _attacks(tmp_path / "ran"):
+        assert task.score(attack, row) == 0.0
+        assert not (tmp_path / "ran").exists(), attack
+    assert task.validate() == 3  # and honest answers still pass
+
+
+def test_no_other_scorer_runs_answers_as_code(tmp_path):
+    from reasoning_gym.factory import DATASETS, create_dataset
+
+    slow = {"composite", "acre", "zebra_puzzles", "futoshiki", "knight_swap", "rubiks_cube"}
+    for source in set(DATASETS) - slow - set(EVALUATED):
+        made = create_dataset(source, size=1, seed=0)
+        entry = made[0]
+        for attack in _attacks(tmp_path / "ran"):
+            with contextlib.suppress(Exception):  # whether they raise is not the question here
+                made.score_answer(attack, entry)
+            assert not (tmp_path / "ran").exists(), (source, attack)
+
+
+def test_a_huge_number_does_not_stall_an_evaluating_scorer():
+    task = ReasoningGym(source="countdown", test_size=1)
+    row = task.dataset("test")[0]
+    begin = time.perf_counter()
+    assert task.score("9**9**9**9", row) == 0.0
+    assert time.perf_counter() - begin < 0.5
+
+
+def test_too_few_questions():
+    config = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+    with pytest.raises(InputError, match=r"distinct test questions .* test_size=5000 asks for more"):
+        ReasoningGym(source="chain_sum", config=config, test_size=5000).dataset("test")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"source": "chain_sums"}, r"unknown reasoning-gym data set 'chain_sums'. Did you mean "),
+        ({"config": {"foo": 1}}, r"'chain_sum' refuses config \{'foo': 1\}.*max_terms, min_digits"),
+        ({"config": {"min_terms": -1}}, "refuses config"),
+        ({"config": {"seed": 3}}, "sets seed; set train_size, test_size and seed of the task"),
+        ({"test_size": 0}, "test_size=0 is out of range"),
+        ({"seed": -1}, "seed=-1 is out of range"),
+    ],
+)
+def test_fields(fields, message):
+    with pytest.raises(InputError, match=message):
+        ReasoningGym(**fields)
