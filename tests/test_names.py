@@ -24,11 +24,11 @@ def test_values_of_the_right_type_pass():
     ("values", "message"),
     [
         ({"sise": 3}, r"unknown field of settings: 'sise'. Did you mean 'size'\? Known: ks, name"),
-        ({"size": "3"}, "settings: size='3' must be of type int"),
-        ({"size": True}, "size=True must be of type int"),
-        ({"rate": "fast"}, "rate='fast' must be of type float"),
-        ({"on": 1}, "on=1 must be of type bool"),
-        ({"name": 3}, "name=3 must be of type str or null"),
+        ({"size": "3"}, "settings: size='3' is a str; it must be int"),
+        ({"size": True}, "size=True is a bool; it must be int"),
+        ({"rate": "fast"}, "rate='fast' is a str; it must be float"),
+        ({"on": 1}, "on=1 is a int; it must be bool"),
+        ({"name": 3}, r"name=3 is a int; it must be str \\| None"),
     ],
 )
 def test_other_values_are_named(values, message):

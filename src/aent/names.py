@@ -6,8 +6,8 @@ from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from aent.errors import InputError, unknown
 
@@ -56,20 +56,27 @@ def from_mapping(kind: str, cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def check_type(what: str, hint: Any, value: Any) -> None:
-    """Raise where a number or a truth value was due and something else came.
+    """Raise where a value has not the type that was declared for it.
 
     Raises:
         InputError: naming what was given and what is allowed.
     """
-    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    allowed = [o for o in options if o in (bool, int, float, str, NoneType)]
-    if len(allowed) < len(options):
-        return
-    fits = any(
-        (isinstance(value, o) and (o is bool or not isinstance(value, bool)))
-        or (o is float and isinstance(value, int) and not isinstance(value, bool))
-        for o in allowed
-    )
-    if not fits:
-        names = " or ".join("null" if o is NoneType else o.__name__ for o in allowed)
-        raise InputError(f"{what}={value!r} must be of type {names}")
+    if not _fits(value, hint):
+        raise InputError(f"{what}={value!r} is a {type(value).__name__}; it must be {_written(hint)}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint is Any:
+        return True
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if origin is Literal:
+        return value in get_args(hint)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, int | float if hint is float else origin or hint)
+
+
+def _written(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)

@@ -44,7 +44,7 @@ def test_a_dotted_path_works_where_a_name_does(tmp_path, monkeypatch):
     [
         ("aant", r"unknown method 'aant'. Did you mean 'aent'\? Known: aent, entropy-bonus, none"),
         ({"name": "aent", "hihg": 1}, "Did you mean 'high'"),
-        ({"name": "aent", "low": "wide"}, "low='wide' must be of type float"),
+        ({"name": "aent", "low": "wide"}, "low='wide' is a str; it must be float"),
         ({"name": "aent", "low": 0.5}, "low=0.5 above high=0.24"),
         ({"name": "aent", "drop": 1.0}, "drop"),
         ({"low": 0.1}, "has no name"),

@@ -31,7 +31,7 @@ def load_method(spec: str | Mapping[str, Any] | Method) -> Method:
     arguments: dict[str, Any] = {"name": spec} if isinstance(spec, str) else {**spec}
     name = arguments.pop("name", None)
     if not isinstance(name, str):
-        raise InputError(f"method {dict(spec)!r} has no name; give {{'name': one of {list(METHODS)}}}")
+        raise InputError(f"method {spec!r} has no name; give {{'name': one of {list(METHODS)}}}")
     found = METHODS[name] if name in METHODS else from_dotted_path(name)
     if found is None:
         raise unknown("method", name, METHODS, "A dotted path such as package.module.method works too.")

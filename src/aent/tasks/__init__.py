@@ -45,7 +45,7 @@ TASKS: dict[str, type[Task]] = {
 def load_task(given: str | Mapping[str, Any], **fields: Any) -> Task:
     """Return a task by name, by dotted path, or from a mapping with a ``name`` and its fields.
 
-    A dotted path (``package.module:Thing`` or ``package.module.Thing``) leads to a subclass of
+    A dotted path (``package.module.Thing``) leads to a subclass of
     `Task`, or to an instance, whose fields can be set as well. `fields` win over the mapping's.
 
     Raises:

@@ -1,12 +1,11 @@
 """From a name or a dotted path and some fields to a task, with every mistake named."""
 
-import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from importlib import import_module
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from aent.errors import InputError, unknown
+from aent.names import check_type, from_dotted_path
 from aent.tasks.base import Task
 
 
@@ -18,17 +17,9 @@ def find(name: str, known: Mapping[str, type[Task]]) -> type[Task] | Task:
     """
     if name in known:
         return known[name]
-    module, colon, attribute = name.partition(":") if ":" in name else name.rpartition(".")
-    if not colon:
-        hint = "Your own task goes by its dotted path, package.module:Thing."
-        raise unknown("task", name, known, hint)
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"cannot load the task {name!r}: {error}. Write package.module:Thing, and run where "
-            "the module can be imported."
-        ) from error
+    found = from_dotted_path(name)
+    if found is None:
+        raise unknown("task", name, known, "A dotted path such as package.module.Task works too.")
     if isinstance(found, Task) or (isinstance(found, type) and issubclass(found, Task)):
         return found
     raise InputError(
@@ -55,26 +46,4 @@ def _check(task: type[Task] | Task, name: str, settings: Mapping[str, Any]) -> N
     for field, value in settings.items():
         if field not in known:
             raise unknown(f"field of task {name!r}", field, known)
-        if not _fits(value, hints[field]):
-            raise InputError(
-                f"task {name!r}: {field}={value!r} is a {type(value).__name__}; "
-                f"it must be {_written(hints[field])}."
-            )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value has the type that a field was declared with."""
-    if hint is Any:
-        return True
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, option) for option in get_args(hint))
-    if origin is Literal:
-        return value in get_args(hint)
-    if isinstance(value, bool):
-        return hint is bool
-    return isinstance(value, int | float if hint is float else origin or hint)
-
-
-def _written(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+        check_type(f"task {name!r}: {field}", hints[field], value)
