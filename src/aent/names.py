@@ -28,16 +28,19 @@ def from_dotted_path(path: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
-    try:
-        found = find_spec(module)
-    except ModuleNotFoundError:  # a parent package is missing
-        found = None
-    if found is None:
+    if module not in sys.modules and not _exists(module):
         raise InputError(f"{path!r}: there is no module {module!r}; is it installed, or in this folder?")
     try:
         return getattr(import_module(module), attribute)
     except AttributeError:
         raise InputError(f"{path!r}: module {module!r} has no {attribute!r}") from None
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a parent package is missing
+        return False
 
 
 def from_mapping(kind: str, cls: type[T], values: Mapping[str, Any]) -> T:

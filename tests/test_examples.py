@@ -1,0 +1,56 @@
+"""The examples run, and show what they say."""
+
+import json
+import runpy
+import string
+import sys
+from pathlib import Path
+
+import pytest
+
+from aent.policies.tokenizer import character_tokenizer
+from aent.policies.warmstart import Warmstart, small_model
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+CHAT = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
+ROWS = [
+    {"question": "What is 1 + 2?", "answer": "One and two make 3.\n#### 3"},
+    {"question": "What is 4 * 5?", "answer": "Four fives are 20.\n#### 20"},
+    {"question": "Tom has 9 pens and loses 2. How many has he?", "answer": "9 - 2 = 7\n#### 7"},
+]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The folder of a tiny random chat model."""
+    tokenizer = character_tokenizer(string.printable, 128)
+    tokenizer.chat_template = CHAT
+    policy = small_model(Warmstart(vocab_size=128, hidden_size=16, layers=1, heads=2), tokenizer)
+    for part in (policy, tokenizer):
+        part.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_entropy_loop_collapses_alone_and_stays_in_the_band_with_aent():
+    example = runpy.run_path(str(EXAMPLES / "entropy_loop.py"))
+    alone, aent = (example["train"](adaptive=adaptive) for adaptive in (False, True))
+    assert alone["entropy"] < example["LOW"] / 2
+    assert example["LOW"] - 0.1 < aent["entropy"] < example["HIGH"] + 0.1
+    assert min(alone["reward"], aent["reward"]) > 0.9
+
+
+def test_trl_gsm8k_trains_a_local_model_on_local_rows(model, tmp_path, monkeypatch):
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    flags = {
+        "model": model, "train": tmp_path / "train.jsonl", "output_dir": tmp_path / "out", "max_steps": 2,
+        "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "num_generations": 4,
+        "max_completion_length": 8, "logging_steps": 1, "save_steps": 2, "use_cpu": True,
+        "disable_tqdm": True, "aent_method": "{name: aent, warmup: 0}",
+    }  # fmt: skip
+    words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
+    monkeypatch.setattr(sys, "argv", ["trl_gsm8k.py", *words])
+    runpy.run_path(str(EXAMPLES / "trl_gsm8k.py"), run_name="__main__")
+    state = json.loads((tmp_path / "out" / "checkpoint-2" / "trainer_state.json").read_text())
+    assert state["stateful_callbacks"]["aent"]["attributes"]["controller"]["updates"] == 2
+    assert all(row["aent/entropy"] > 0 for row in state["log_history"] if "loss" in row)
+    assert (tmp_path / "out" / "model.safetensors").exists()
