@@ -29,7 +29,7 @@ def main():
     parser = TrlParser((Script, AEntGRPOConfig))
     parser.set_defaults(
         output_dir="gsm8k-aent",
-        aent_method={"name": "aent"},
+        aent_method="aent",
         per_device_train_batch_size=16,
         gradient_accumulation_steps=4,
         num_generations=8,

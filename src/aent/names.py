@@ -51,11 +51,13 @@ def from_mapping(kind: str, cls: type[T], values: Mapping[str, Any]) -> T:
     """
     hints = get_type_hints(cls)
     known = [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
-    for name, value in values.items():
+    for name in values:
         if name not in known:
             raise unknown(f"field of {kind}:", name, known)
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}  # YAML's sequences
+    for name, value in given.items():
         check_type(f"{kind}: {name}", hints[name], value)
-    return cls(**values)
+    return cls(**given)
 
 
 def check_type(what: str, hint: Any, value: Any) -> None:

@@ -33,8 +33,11 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("no task: give --task NAME, for instance --task countdown")
     task = load_task(section)  # type: ignore[arg-type]
     from aent.evaluation import results_table
+    from aent.experiments.progress import hush
     from aent.experiments.run import evaluate_folder
 
+    if Path(arguments.model).exists():
+        hush()
     folder = arguments.output or _free_folder(f"eval-{Path(arguments.model).name}-{task.name}")
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} already holds something; give another --output")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(HELP)
         return 0 if words else 2
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.filterwarnings("ignore", category=FutureWarning)  # between the libraries, not for users
     try:
         return _command(words[0])(words[1:])
     except InputError as error:

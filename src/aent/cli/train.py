@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from rich.console import Console
 
@@ -18,6 +18,9 @@ from aent.experiments.folder import RunFolder
 from aent.experiments.recipe import ALGORITHMS, Recipe, load_recipe, recipe_names
 from aent.methods import METHODS, load_method
 from aent.tasks import TASKS, load_task
+
+if TYPE_CHECKING:
+    from aent.experiments.run import Run
 
 DEFAULT_RECIPE = "countdown"
 SECTIONS = ("method", "task", "policy", "evaluation")
@@ -45,30 +48,27 @@ def main(argv: Sequence[str]) -> int:
     if "-h" in argv or "--help" in argv:
         print(HELP + _host_flags())
         return 0
-    from aent.experiments.run import Interrupted, Run
+    from aent.experiments.run import Interrupted
 
-    console = _console()
-    run = _resumed(argv, console) if "--resume" in argv else _fresh(argv, console)
-    assert isinstance(run, Run)
-    console.print(f"run folder: {run.folder.path}", highlight=False)
-    again = f"Continue with: aent train --resume {run.folder.path}"
+    run, folder = _resumed(argv) if "--resume" in argv else _fresh(argv)
+    run.console.print(f"run folder: {folder.path}", highlight=False)
+    again = f"Continue with: aent train --resume {folder.path}"
     try:
-        run.start()
+        run.start(folder)
     except Interrupted as stop:
-        console.print(str(stop), highlight=False)
+        run.console.print(str(stop), highlight=False)
         return 130
     except KeyboardInterrupt:
-        console.print(f"interrupted; what was done is kept. {again}", highlight=False)
+        run.console.print(f"interrupted; what was done is kept. {again}", highlight=False)
         return 130
     except OSError as error:
         raise InputError(f"{error}. What was written before is kept. {again}") from error
     return 0
 
 
-def _fresh(argv: Sequence[str], console: Console) -> Any:
-    from aent.experiments.run import Run
-
-    name, rest = (argv[0], list(argv[1:])) if argv and argv[0][:1] != "-" else (DEFAULT_RECIPE, list(argv))
+def _fresh(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
+    named = bool(argv) and not argv[0].startswith("-")
+    name, rest = (argv[0], list(argv[1:])) if named else (DEFAULT_RECIPE, list(argv))
     recipe = load_recipe(name)
     rest, algorithm = take_section(rest, "algorithm", recipe.algorithm)
     recipe = replace(recipe, algorithm=_name(algorithm))
@@ -77,28 +77,30 @@ def _fresh(argv: Sequence[str], console: Console) -> Any:
         recipe = replace(recipe, **{section: value})
     settings = _settings(recipe, rest)
     recipe = replace(recipe, trainer=settings)
-    load_method(recipe.method)  # before anything is written
-    task = load_task(recipe.task)
     path = Path(settings["output_dir"]) if "output_dir" in settings else None
     stem = f"{Path(name).stem}-{recipe.method['name']}"
-    _parse(recipe, path or Path("runs") / stem, task)
-    folder = _on_main(lambda: RunFolder.create(path, stem, recipe).path)
-    args, model_args = _parse(recipe, folder, task)
-    return Run(recipe, args, model_args, RunFolder(folder), console)
+    _run(recipe, path or Path("runs") / stem).check()
+    made = _on_main(lambda: RunFolder.create(path, stem, recipe).path)
+    return _run(recipe, made), RunFolder(made)
 
 
-def _resumed(argv: Sequence[str], console: Console) -> Any:
-    from aent.experiments.run import Run
-
+def _resumed(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
     if len(argv) != 2 or argv[0] != "--resume":
         raise InputError(
             "--resume takes a run folder and nothing beside it: the run goes on as it was configured. "
             "Give: aent train --resume RUN_FOLDER"
         )
     folder = RunFolder.open(Path(argv[1]))
-    recipe = folder.recipe
-    args, model_args = _parse(recipe, folder.path, load_task(recipe.task))
-    return Run(recipe, args, model_args, folder, console)
+    return _run(folder.recipe, folder.path), folder
+
+
+def _run(recipe: Recipe, folder: Path) -> "Run":
+    from aent.experiments.run import Run
+
+    load_method(recipe.method)  # a cheap check before the costly ones
+    task = load_task(recipe.task)
+    args, model_args = _parse(recipe, folder, task)
+    return Run(recipe, args, model_args, task, _console())
 
 
 def _parse(recipe: Recipe, folder: Path, task: Any) -> tuple[Any, Any]:

@@ -27,8 +27,9 @@ def main(argv: Sequence[str]) -> int:
     """Make the policy and say where it is."""
     rest, task = take_section(argv, "task", "countdown")
     arguments = tyro.cli(Arguments, args=rest, prog="aent warmstart")
-    from aent.experiments.progress import ProgressLines
+    from aent.experiments.progress import ProgressLines, hush
 
+    hush()
     console = Console()
     lines = ProgressLines(console, "warm start")
     try:

@@ -21,6 +21,15 @@ COLUMNS = {
 }
 
 
+def hush() -> None:
+    """Silence the bars of the libraries, which say nothing of use about small local files."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+
+
 def progress_bar(console: Console) -> Progress:
     """A bar that stays out of the way where the output is not a terminal."""
     return Progress(

@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from aent.errors import InputError
+from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
 from aent.experiments.folder import RunFolder
+from aent.experiments.progress import GracefulStop, MetricsFile, ProgressLines, hush, progress_bar
 from aent.experiments.recipe import Recipe
 from aent.methods import load_method
 from aent.names import from_mapping
-from aent.tasks import Task, load_task
-
-if TYPE_CHECKING:
-    from aent.evaluation import EvalConfig, Evaluation
+from aent.policies import Warmstart, cached_policy
+from aent.report.figure import training_figure
+from aent.tasks import Task
 
 
 class Interrupted(Exception):  # noqa: N818  (not an error)
@@ -31,10 +32,33 @@ class Run:
     """TRL's training configuration, of the algorithm's class."""
     model_args: Any
     """TRL's ModelConfig."""
-    folder: RunFolder
+    task: Task
     console: Console
 
-    def start(self) -> None:
+    def check(self) -> None:
+        """Find what is wrong before anything is written or computed.
+
+        Raises:
+            InputError: naming the setting, the file or the folder at fault.
+        """
+        from aent.trl.trainers import refuse_second_bonus
+
+        refuse_second_bonus(self.args, load_method(self.recipe.method))
+        self._evaluation()
+        if self.model_args.model_name_or_path:
+            check_model(self.model_args.model_name_or_path)
+        elif self.recipe.policy is None:
+            raise InputError(
+                "no model: give --model_name_or_path (a folder or a hub id), or a recipe with a "
+                "policy section to make one from scratch"
+            )
+        else:
+            self._policy()
+        self.task.dataset("train")
+        if self.recipe.evaluation is not None:
+            self.task.dataset("test")
+
+    def start(self, folder: RunFolder) -> None:
         """Make or load the policy, train it, evaluate before and after, and draw the picture.
 
         Does only what is not done yet, so it also continues a run.
@@ -42,66 +66,57 @@ class Run:
         Raises:
             Interrupted: after Ctrl-C; a checkpoint is kept.
         """
-        task = load_task(self.recipe.task)
         model = self._model()
+        if Path(model).exists():
+            hush()
         evaluation = self._evaluation()
         main = _is_main()
         if evaluation and main:
-            self._evaluate(str(model), task, evaluation, self.folder.before, "before training")
-        if not self.folder.finished:
-            self._train(str(model), task)
+            self._evaluate(model, evaluation, folder.before, "before training")
+        if not folder.finished:
+            self._train(model, folder)
         if evaluation and main:
-            self._evaluate(str(self.folder.policy), task, evaluation, self.folder.after, "after training")
+            self._evaluate(str(folder.policy), evaluation, folder.after, "after training")
         if main:
-            self._conclude(evaluated=evaluation is not None)
+            self._conclude(folder, evaluated=evaluation is not None)
 
-    def _model(self) -> str | Path:
-        if self.model_args.model_name_or_path:
-            return check_model(self.model_args.model_name_or_path)
-        if self.recipe.policy is None:
-            raise InputError(
-                "no model: give --model_name_or_path (a folder or a hub id), or a recipe with a "
-                "policy section to make one from scratch"
-            )
-        return self._policy_from_scratch()
-
-    def _policy_from_scratch(self) -> Path:
+    def _model(self) -> str:
+        """The folder or hub id to start from; makes the policy where the recipe describes one."""
         from accelerate import PartialState
 
-        from aent.experiments.progress import ProgressLines
-        from aent.policies import Warmstart, cached_policy
-
-        config = from_mapping(
-            "policy", Warmstart, {"task": dict(self.recipe.task), **(self.recipe.policy or {})}
-        )
+        if self.model_args.model_name_or_path:
+            return self.model_args.model_name_or_path
+        hush()
         with PartialState().main_process_first():
             path, cached = cached_policy(
-                config, callbacks=lambda: [ProgressLines(self.console, "warm start", lines=False)]
+                self._policy(),
+                callbacks=lambda: [ProgressLines(self.console, "warm start", lines=False)],
             )
-        self.console.print(f"policy: {path} ({'from the cache' if cached else 'made from scratch'})")
-        return path
+        made = "from the cache" if cached else "made from scratch"
+        self.console.print(f"policy: {path} ({made})", highlight=False, soft_wrap=True)
+        return str(path)
 
-    def _evaluation(self) -> "EvalConfig | None":
-        from aent.evaluation import EvalConfig
+    def _policy(self) -> Warmstart:
+        return from_mapping(
+            "policy", Warmstart, {"task": dict(self.recipe.task), **(self.recipe.policy or {})}
+        )
 
+    def _evaluation(self) -> EvalConfig | None:
         section = self.recipe.evaluation
         return None if section is None else from_mapping("evaluation", EvalConfig, section)
 
-    def _evaluate(self, model: str, task: Task, config: "EvalConfig", folder: Path, title: str) -> None:
+    def _evaluate(self, model: str, config: EvalConfig, folder: Path, title: str) -> None:
         if (folder / "results.json").exists():
             return
-        evaluation = evaluate_folder(model, task, config, self.console, f"evaluation {title}")
-        evaluation.save(folder)
+        evaluate_folder(model, self.task, config, self.console, f"evaluation {title}").save(folder)
 
-    def _train(self, model: str, task: Task) -> None:
-        from aent.experiments.progress import GracefulStop, MetricsFile, ProgressLines
-
+    def _train(self, model: str, folder: RunFolder) -> None:
         lines = ProgressLines(self.console, f"{self.recipe.algorithm} {self.recipe.method['name']}")
         stop = GracefulStop(self.console)
-        trainer = self._trainer(model, task, [lines, MetricsFile(self.folder.metrics), stop])
-        checkpoint = self.folder.last_checkpoint()
+        trainer = self._trainer(model, [lines, MetricsFile(folder.metrics), stop])
+        checkpoint = folder.last_checkpoint()
         if _is_main():
-            self.folder.cut_metrics(0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
+            folder.cut_metrics(0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
         try:
             with stop.listening():
                 trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -110,23 +125,35 @@ class Run:
         if stop.stopped_at is not None:
             raise Interrupted(
                 f"stopped at step {stop.stopped_at}; the checkpoint is kept. "
-                f"Continue with: aent train --resume {self.folder.path}"
+                f"Continue with: aent train --resume {folder.path}"
             )
-        trainer.save_model(str(self.folder.policy))
+        aside = folder.path / ".policy"
+        trainer.save_model(str(aside))
+        if _is_main():
+            aside.rename(folder.policy)  # whole, or not there
 
-    def _trainer(self, model: str, task: Task, callbacks: list[Any]) -> Any:
-        from transformers import PrinterCallback, ProgressCallback
-
+    def _trainer(self, model: str, callbacks: list[Any]) -> Any:
         from aent.trl import AEntGRPOTrainer, AEntRLOOTrainer
-        from trl import get_peft_config
 
         kind = {"grpo": AEntGRPOTrainer, "rloo": AEntRLOOTrainer}[self.recipe.algorithm]
+        try:
+            return self._built(kind, model, callbacks)
+        except InputError:
+            raise
+        except ValueError as error:  # TRL checks here how its options go together
+            raise InputError(f"TRL refuses this setup: {error}") from error
+
+    def _built(self, kind: Any, model: str, callbacks: list[Any]) -> Any:
+        from transformers import PrinterCallback, ProgressCallback
+
+        from trl import get_peft_config
+
         trainer = kind(
             model,
-            task.reward,
+            self.task.reward,
             self.args,
-            train_dataset=task.dataset("train"),
-            eval_dataset=task.dataset("test") if self.args.eval_strategy != "no" else None,
+            train_dataset=self.task.dataset("train"),
+            eval_dataset=self.task.dataset("test") if self.args.eval_strategy != "no" else None,
             callbacks=callbacks,
             peft_config=get_peft_config(self.model_args),
             method=load_method(self.recipe.method),
@@ -135,32 +162,23 @@ class Run:
             trainer.remove_callback(printing)
         return trainer
 
-    def _conclude(self, *, evaluated: bool) -> None:
-        from aent.report.figure import training_figure
-
-        rows = self.folder.read_metrics()
+    def _conclude(self, folder: RunFolder, *, evaluated: bool) -> None:
+        rows = folder.read_metrics()
         name = f"{self.recipe.algorithm} {self.recipe.method['name']} on {self.recipe.task['name']}"
         training_figure(
             [r for r in rows if "loss" in r],
-            self.folder.picture,
+            folder.picture,
             title=name,
             labels=(self.recipe.method["name"], "GRPO"),
         )
         if evaluated:
-            from aent.evaluation import before_after_table, load_results
-
-            before, after = load_results(self.folder.before), load_results(self.folder.after)
+            before, after = load_results(folder.before), load_results(folder.after)
             self.console.print(before_after_table(before, after))
-        self.console.print(where(self.folder), highlight=False, soft_wrap=True)
+        self.console.print(where(folder), highlight=False, soft_wrap=True)
 
 
-def evaluate_folder(
-    model: str, task: Task, config: "EvalConfig", console: Console, title: str
-) -> "Evaluation":
+def evaluate_folder(model: str, task: Task, config: EvalConfig, console: Console, title: str) -> Evaluation:
     """Load a model folder (or hub id, or a PEFT adapter) and evaluate it on a task."""
-    from aent.evaluation import evaluate
-    from aent.experiments.progress import progress_bar
-
     policy, tokenizer = load_model(model)
     with progress_bar(console) as bar:
         shown = bar.add_task(title, total=None)

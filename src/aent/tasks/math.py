@@ -54,6 +54,11 @@ class MathTask(Task):
                 f"task {self.name!r}: template={self.template!r} has no place for the question; "
                 f"write {_PLACE} where it goes."
             )
+        if self.path is not None and self.path.endswith((".jsonl", ".parquet")):
+            raise InputError(
+                f"task {self.name!r}: path={self.path!r} is a file, but path is a folder or a data set on "
+                "the hub; give files as train and test, for instance path=., train=a.jsonl, test=b.jsonl."
+            )
         if self.train == self.test:
             raise InputError(
                 f"task {self.name!r}: train and test are both {self.test!r}; give two different "

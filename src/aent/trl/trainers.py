@@ -51,7 +51,7 @@ class AEntMixin:
                 f"aent_method={configured!r} in its args; give one"
             )
         self.method = load_method(method or configured or "aent")
-        _refuse_second_bonus(args, self.method)
+        refuse_second_bonus(args, self.method)
         super().__init__(model, _checked(reward_funcs), args, *positional, **keywords)  # type: ignore[call-arg]
         self.controller = copy.deepcopy(self.method.controller)
         self._aent_window = torch.zeros(3)  # sums over tokens: clamped entropy, full entropy, count
@@ -205,8 +205,12 @@ def _checked(reward_funcs: Any) -> Any:
     return checked_reward(reward_funcs)
 
 
-def _refuse_second_bonus(args: Any, method: Method) -> None:
-    """TRL has an entropy bonus of its own; two at once would fight over one quantity."""
+def refuse_second_bonus(args: Any, method: Method) -> None:
+    """Raise where TRL's own entropy bonus is on as well: two would fight over one quantity.
+
+    Raises:
+        InputError: naming TRL's option.
+    """
     if method.controller is None or args is None:
         return
     for name in ("entropy_coef", "use_adaptive_entropy"):
@@ -214,5 +218,5 @@ def _refuse_second_bonus(args: Any, method: Method) -> None:
         if value:
             raise InputError(
                 f"{name}={value} switches on TRL's own entropy bonus beside the method {method.name!r}; "
-                f"set {name} back to its default, or use aent_method='none'"
+                f"set {name} back to its default, or choose the method 'none'"
             )

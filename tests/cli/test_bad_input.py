@@ -1,0 +1,150 @@
+"""Each mistake: one clear message, exit code not 0, no stack trace, nothing written."""
+
+import pytest
+
+from aent.cli.main import main
+
+MODEL = "--model_name_or_path"
+
+
+def fails(capsys, *argv):
+    """Run a command that must fail; return its message."""
+    code = main([str(a) for a in argv])
+    captured = capsys.readouterr()
+    assert code not in (0, None)
+    assert "Traceback" not in captured.err + captured.out
+    assert captured.err.startswith("error: ")
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (["trian"], ["unknown command 'trian'", "'train'", "eval, methods, train, warmstart"]),
+        (["train", "nope"], ["unknown recipe 'nope'", "countdown", "gsm8k"]),
+        (["train", "--metod", "aent"], ["unknown flag '--metod'", "'method'", "learning_rate"]),
+        (["train", "--method", "aant"], ["unknown method 'aant'", "aent, entropy-bonus, none"]),
+        (["train", "--method.hihg", "1"], ["'hihg'", "Did you mean 'high'", "coef_max"]),
+        (["train", "--method.low", "0.9"], ["low=0.9 above high="]),
+        (["train", "--method.drop", "1.0"], ["drop=1.0", "at least 0 and below 1"]),
+        (["train", "--task", "cuntdown"], ["unknown task 'cuntdown'", "countdown, gsm8k"]),
+        (["train", "--task.numbrs", "3"], ["'numbrs'", "Did you mean 'numbers'"]),
+        (["train", "--task.numbers", "many"], ["numbers='many' is a str; it must be int"]),
+        (["train", "--algorithm", "gppo"], ["unknown algorithm 'gppo'", "grpo, rloo"]),
+        (["train", "--learning_rate", "fast"], ["learning_rate", "'fast'"]),
+        (["train", "--max_steps"], ["max_steps", "expected one argument"]),
+        (["train", "--num_generations", "7"], ["TRL refuses", "divisible by num_generations (7)"]),
+        (["train", "countdown", "words"], ["'words' belongs to no flag"]),
+        (["train", MODEL, "./none"], ["model folder './none' does not exist"]),
+        (["train", "--aent_method", "none"], ["--method NAME"]),
+        (["train", "--policy.vocab_size", "10"], ["vocab_size=10", "between 64 and 32768"]),
+        (["train", "--policy.arch", "gpt"], ["unknown architecture 'gpt'", "llama, qwen3"]),
+        (["train", "--evaluation.samples", "0"], ["samples must be at least 1, got 0"]),
+        (["train", "--evaluation.k", "[99]"], ["1..16", "[99]"]),
+        (["train", "--entropy_coef", "0.1"], ["entropy_coef=0.1", "beside the method 'aent'"]),
+        (["train", "--use_adaptive_entropy"], ["use_adaptive_entropy=True"]),
+        (["train", "--resume"], ["--resume takes a run folder"]),
+        (["train", "--resume", "here", "--max_steps", "3"], ["nothing beside it"]),
+        (["train", "--resume", "here"], ["here is not a run folder"]),
+        (["eval", "--model", "x"], ["no task: give --task NAME"]),
+        (["eval", "--model", "./x", "--task", "lists"], ["'./x' does not exist"]),
+        (["warmstart", "--output", "w", "--vocab-size", "12"], ["vocab_size=12"]),
+        (["warmstart", "--output", "w", "--task", "math"], ["has no demonstrations"]),
+        (["methods", "aent2"], ["unknown method 'aent2'", "Did you mean 'aent'"]),
+    ],
+    ids=lambda value: " ".join(value)[:60],
+)
+def test_a_mistake_is_named(argv, parts, capsys, workplace):
+    message = fails(capsys, *argv)
+    for part in parts:
+        assert part in message
+    assert list(workplace.iterdir()) == []
+
+
+def test_model_folders_without_config_or_weights(capsys, workplace):
+    (workplace / "empty").mkdir()
+    assert "'empty' is not a model folder: it has no config.json" in fails(
+        capsys, "train", MODEL, "empty"
+    )
+    (workplace / "empty/config.json").write_text("{}")
+    assert "it has no weights (*.safetensors)" in fails(capsys, "train", MODEL, "empty")
+
+
+GOOD = '{"question": "1+1?", "answer": "#### 2"}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ["train.jsonl has no rows"]),
+        (GOOD + "{oops\n", ["train.jsonl, line 2", "not JSON"]),
+        ('{"question": "1+1?", "solution": "2"}\n', ["line 1", "'answer'", "solution"]),
+        (GOOD + '{"question": "2+2?", "answer": null}\n', ["line 2", "answer"]),
+    ],
+    ids=["empty", "malformed", "missing column", "null"],
+)
+def test_data_sets_name_the_row(text, parts, capsys, workplace, policy):
+    (workplace / "train.jsonl").write_text(text)
+    (workplace / "test.jsonl").write_text('{"question": "3+3?", "answer": "#### 6"}\n')
+    files = ["--task.path", ".", "--task.train", "train.jsonl", "--task.test", "test.jsonl"]
+    message = fails(capsys, "train", "gsm8k", MODEL, policy, *files)
+    for part in parts:
+        assert part in message
+    assert not (workplace / "runs").exists()
+
+
+def test_a_file_where_a_folder_is_due(capsys, workplace):
+    message = fails(capsys, "train", "gsm8k", MODEL, ".", "--task.path", "train.jsonl")
+    assert "give files as train and test" in message
+
+
+def test_folders_that_hold_something_are_left_alone(capsys, workplace, policy):
+    (workplace / "old").mkdir()
+    (workplace / "old/precious").write_text("x")
+    assert "never overwrites" in fails(capsys, "train", MODEL, policy, "--output_dir", "old")
+    assert "old is not empty" in fails(capsys, "warmstart", "--output", "old")
+    assert "already holds something" in fails(
+        capsys, "eval", "--model", policy, "--task", "countdown", "--output", "old"
+    )
+    assert [f.name for f in (workplace / "old").iterdir()] == ["precious"]
+
+
+def test_an_unwritable_run_folder(capsys, workplace, policy):
+    (workplace / "file").write_text("")
+    message = fails(capsys, "train", MODEL, policy, "--output_dir", "file/run")
+    assert "cannot be written" in message
+    assert "--output_dir" in message
+
+
+@pytest.mark.parametrize("argv", [["eval", "--modle", "x"], ["warmstart"], ["eval"]], ids=" ".join)
+def test_unknown_or_missing_options_of_the_other_commands(argv, capsys, workplace):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err + printed.out
+
+
+REWARDS = """
+from dataclasses import dataclass
+from aent.tasks import Countdown
+
+@dataclass(frozen=True, kw_only=True)
+class {name}(Countdown):
+    def reward(self, completions, **columns):
+        return {value}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [("[1.0]", "1 reward"), ("[float('nan')] * len(completions)", "nan")],
+    ids=["wrong length", "nan"],
+)
+def test_broken_rewards_stop_the_run_with_a_message(value, part, capsys, workplace, policy):
+    name = "Short" if "1.0" in value else "Nan"
+    (workplace / f"tasks_{name}.py").write_text(REWARDS.format(name=name, value=value))
+    argv = ["train", MODEL, policy, "--task", f"tasks_{name}.{name}", "--evaluation", "null"]
+    message = fails(capsys, *argv, "--per_device_train_batch_size", "16", "--max_steps", "1")
+    assert part in message.lower()
+    assert "reward" in message

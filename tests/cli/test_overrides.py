@@ -1,0 +1,45 @@
+import pytest
+
+from aent import InputError
+from aent.cli.overrides import take_section
+
+
+def test_fields_are_taken_out_and_read_as_yaml():
+    argv = ["--lr", "1", "--task.size", "4", "--task.on=true", "--task.rate", "1e-4", "--taskless", "x"]
+    rest, section = take_section(argv, "task", {"name": "countdown", "size": 3, "seed": 7})
+    assert rest == ["--lr", "1", "--taskless", "x"]
+    assert section == {"name": "countdown", "size": 4, "seed": 7, "on": True, "rate": 1e-4}
+
+
+def test_another_name_drops_the_fields_of_the_old_one():
+    rest, section = take_section(
+        ["--task.steps", "2", "--task", "chain"], "task", {"name": "lists", "size": 3}
+    )
+    assert rest == []
+    assert section == {"name": "chain", "steps": 2}
+
+
+def test_the_same_name_keeps_them():
+    _, section = take_section(["--task", "lists"], "task", {"name": "lists", "size": 3})
+    assert section == {"name": "lists", "size": 3}
+
+
+def test_a_mapping_on_the_command_line():
+    _, section = take_section(["--task", "{name: chain, steps: 2}"], "task", "lists")
+    assert section == {"name": "chain", "steps": 2}
+
+
+def test_null_switches_a_section_off():
+    assert take_section(["--evaluation", "null"], "evaluation", {"problems": 3}) == ([], None)
+    with pytest.raises(InputError, match=r"--evaluation.problems is set but there is no evaluation"):
+        take_section(["--evaluation.problems", "3"], "evaluation", None)
+
+
+def test_a_flag_without_a_value():
+    with pytest.raises(InputError, match=r"--task.size needs a value"):
+        take_section(["--task.size"], "task", "lists")
+
+
+def test_unreadable_yaml():
+    with pytest.raises(InputError, match="not readable as YAML"):
+        take_section(["--task", "{name: "], "task", None)

@@ -1,0 +1,92 @@
+import json
+
+import pytest
+
+from aent import InputError
+from aent.experiments.folder import RunFolder, write
+from aent.experiments.recipe import Recipe, dump_recipe, load_recipe, recipe_names
+
+
+def test_runs_are_numbered_and_never_overwritten(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = [RunFolder.create(None, "countdown-aent", Recipe()).path for _ in range(3)]
+    assert [str(p) for p in made] == [f"runs/countdown-aent-00{i}" for i in (1, 2, 3)]
+    with pytest.raises(InputError, match=r"never overwrites.*--resume runs/countdown-aent-001"):
+        RunFolder.create(made[0], "x", Recipe())
+
+
+def test_a_run_remembers_its_recipe(tmp_path):
+    recipe = Recipe(algorithm="rloo", task="lists", trainer={"learning_rate": 1e-5})
+    RunFolder.create(tmp_path / "run", "x", recipe)
+    assert RunFolder.open(tmp_path / "run").recipe == recipe
+    versions = json.loads((tmp_path / "run/versions.json").read_text())
+    assert {"aent", "torch", "trl", "python", "machine"} <= set(versions)
+
+
+def test_a_folder_without_a_run(tmp_path):
+    with pytest.raises(InputError, match="is not a run folder"):
+        RunFolder.open(tmp_path)
+
+
+def test_an_unwritable_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        RunFolder.create(tmp_path / "file" / "run", "x", Recipe())
+
+
+def test_half_written_checkpoints_and_lines_are_passed_over(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", "x", Recipe())
+    for name, complete in (("checkpoint-5", True), ("checkpoint-10", True), ("checkpoint-15", False)):
+        (folder.path / name).mkdir()
+        if complete:
+            (folder.path / name / "trainer_state.json").write_text("{}")
+    assert folder.last_checkpoint() == folder.path / "checkpoint-10"
+    folder.metrics.write_text('{"step": 5, "reward": 1}\n{"step": 10}\n{"step": 12}\n{"step": 1')
+    assert [row["step"] for row in folder.read_metrics()] == [5, 10, 12]
+    folder.cut_metrics(10)
+    assert folder.metrics.read_text() == '{"step": 5, "reward": 1}\n{"step": 10}\n'
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write(path, "old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_load_and_round_trip(name, tmp_path):
+    recipe = load_recipe(name)
+    (tmp_path / "copy.yaml").write_text(dump_recipe(recipe))
+    assert load_recipe(str(tmp_path / "copy.yaml")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("metod: aent", "unknown section in recipe .*'metod'. Did you mean 'method'"),
+        ("[1, 2]", "must be a mapping of sections"),
+        ("a: [", "not valid YAML"),
+        ("algorithm: gppo", "unknown algorithm 'gppo'. Did you mean 'grpo'"),
+        ("trainer: 3", "recipe section 'trainer' is 3"),
+    ],
+)
+def test_bad_recipes_are_named(text, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_recipe(str(path))
+
+
+def test_unknown_recipes_list_the_known():
+    with pytest.raises(InputError, match=r"unknown recipe 'countdwn'. Did you mean 'countdown'"):
+        load_recipe("countdwn")
+    with pytest.raises(InputError, match="does not exist"):
+        load_recipe("nowhere.yaml")
