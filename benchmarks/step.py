@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, TrainerCallback
 
-from aent.experiments.folder import versions
 from aent.policies.tokenizer import character_tokenizer
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
+from aent.versions import versions
 from trl import GRPOConfig, GRPOTrainer
 
 ALPHABET = "0123456789+-*/()= "

@@ -78,8 +78,8 @@ class Band:
     Below `low` the coefficient grows, above `high` it shrinks, in between it rests. The first `warmup`
     updates leave it alone. It keeps measuring at its floor, so it can rise again.
 
-    Source: arXiv 2509.03493, section 4 (adaptive coefficient); as in the author's two ports, the
-    entropy is the clamped one.
+    Source: arXiv 2509.03493, the adaptive coefficient; as in the author's two ports, the entropy is
+    the clamped one.
 
     Raises:
         InputError: if a field is not finite, low > high, coef_min > coef_max, the coefficient starts

@@ -63,9 +63,7 @@ def test_a_mistake_is_named(argv, parts, capsys, workplace):
 
 def test_model_folders_without_config_or_weights(capsys, workplace):
     (workplace / "empty").mkdir()
-    assert "'empty' is not a model folder: it has no config.json" in fails(
-        capsys, "train", MODEL, "empty"
-    )
+    assert "'empty' is not a model folder: it has no config.json" in fails(capsys, "train", MODEL, "empty")
     (workplace / "empty/config.json").write_text("{}")
     assert "it has no weights (*.safetensors)" in fails(capsys, "train", MODEL, "empty")
 

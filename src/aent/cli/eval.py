@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=rest, prog="aent eval")
     if section is None:
         raise InputError("no task: give --task NAME, for instance --task countdown")
-    task = load_task(section)  # type: ignore[arg-type]
+    task = load_task(section)
     from aent.evaluation import results_table
     from aent.experiments.progress import hush
     from aent.experiments.run import evaluate_folder

@@ -10,7 +10,7 @@ from aent.errors import InputError
 Section = str | Mapping[str, Any] | None
 
 
-def take_section(argv: Sequence[str], section: str, base: Section) -> tuple[list[str], Section]:
+def take_section(argv: Sequence[str], section: str, base: Section) -> tuple[list[str], dict[str, Any] | None]:
     """Take ``--section VALUE`` and ``--section.FIELD VALUE`` out of `argv` and merge them over `base`.
 
     Values are read as YAML, so numbers, booleans, lists and ``{a: 1}`` mappings work. Naming another

@@ -51,15 +51,16 @@ def main(argv: Sequence[str]) -> int:
     from aent.experiments.run import Interrupted
 
     run, folder = _resumed(argv) if "--resume" in argv else _fresh(argv)
-    run.console.print(f"run folder: {folder.path}", highlight=False)
+    run.console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
     again = f"Continue with: aent train --resume {folder.path}"
     try:
         run.start(folder)
     except Interrupted as stop:
-        run.console.print(str(stop), highlight=False)
+        run.console.print(str(stop), highlight=False, soft_wrap=True)
         return 130
     except KeyboardInterrupt:
-        run.console.print(f"interrupted; what was done is kept. {again}", highlight=False)
+        message = f"interrupted; what was done is kept. {again}"
+        run.console.print(message, highlight=False, soft_wrap=True)
         return 130
     except OSError as error:
         raise InputError(f"{error}. What was written before is kept. {again}") from error

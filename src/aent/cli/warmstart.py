@@ -1,7 +1,7 @@
 """``aent warmstart``: make a small policy from scratch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from aent.cli.overrides import take_section
 from aent.policies import Warmstart, warmstart
+from aent.tasks import load_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +19,13 @@ class Arguments:
 
     output: Path
     """New folder for the policy, an ordinary transformers folder."""
-    policy: Annotated[
-        tyro.conf.OmitArgPrefixes[tyro.conf.AvoidSubcommands[Warmstart]], tyro.conf.arg(name="")
-    ] = field(default_factory=Warmstart)
+    policy: Annotated[Warmstart, tyro.conf.arg(name="")] = field(default_factory=Warmstart)
 
 
 def main(argv: Sequence[str]) -> int:
     """Make the policy and say where it is."""
-    rest, task = take_section(argv, "task", "countdown")
+    rest, section = take_section(argv, "task", "countdown")
+    task = load_task(section or "countdown")
     arguments = tyro.cli(Arguments, args=rest, prog="aent warmstart")
     from aent.experiments.progress import ProgressLines, hush
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     console = Console()
     lines = ProgressLines(console, "warm start")
     try:
-        folder = warmstart(replace(arguments.policy, task=task), arguments.output, callbacks=[lines])
+        folder = warmstart(arguments.policy, task, arguments.output, callbacks=[lines])
     finally:
         lines.close()
     console.print(

@@ -4,7 +4,6 @@ import platform
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +13,7 @@ from aent.evaluation.config import EvalConfig
 from aent.evaluation.results import Evaluation, Record, estimates, per_problem
 from aent.evaluation.sample import Progress, Sample, generate
 from aent.tasks.base import Row, Task
+from aent.versions import versions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -58,7 +58,7 @@ def evaluate(
         "problems": {"asked": config.problems, "available": available, "used": len(rows)},
         "max_tokens": max_tokens,
         "unscored_samples": sum(record.score is None for record in records),
-        "versions": _versions(),
+        "versions": versions(),
         "machine": _machine(model.device),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
@@ -101,16 +101,6 @@ def _record(task: Task, row: Row, answer: Sample) -> Record:
 def _describe(task: Task) -> dict[str, Any]:
     names = [field.name for field in fields(task)] if is_dataclass(task) else []
     return {"name": task.name, **{name: getattr(task, name) for name in names}}
-
-
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in ("aent", "torch", "transformers", "trl"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 def _machine(device: torch.device) -> dict[str, Any]:

@@ -1,20 +1,17 @@
 """A run folder: never overwritten, complete enough to resume from."""
 
-import importlib.metadata
 import json
 import os
-import platform
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError
 from aent.experiments.recipe import Recipe, dump_recipe, load_recipe
+from aent.versions import versions
 
 RECIPE = "config.yaml"
 METRICS = "metrics.jsonl"
-PACKAGES = ("aent", "torch", "trl", "transformers", "accelerate", "datasets", "peft", "numpy")
 
 
 class RunFolder:
@@ -98,21 +95,6 @@ def write(path: Path, text: str) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-
-
-def versions() -> Mapping[str, str]:
-    """What the run was made with."""
-    import torch
-
-    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
-    found = {p: importlib.metadata.version(p) for p in PACKAGES if p in installed}
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {
-        **found,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "gpu": gpu,
-    }
 
 
 def _empty(path: Path) -> Path:

@@ -14,7 +14,7 @@ from aent.experiments.progress import GracefulStop, MetricsFile, ProgressLines, 
 from aent.experiments.recipe import Recipe
 from aent.methods import load_method
 from aent.names import from_mapping
-from aent.policies import Warmstart, cached_policy
+from aent.policies import Warmstart, cached_policy, check_demonstrations
 from aent.report.figure import training_figure
 from aent.tasks import Task
 
@@ -54,6 +54,7 @@ class Run:
             )
         else:
             self._policy()
+            check_demonstrations(self.task)
         self.task.dataset("train")
         if self.recipe.evaluation is not None:
             self.task.dataset("test")
@@ -90,6 +91,7 @@ class Run:
         with PartialState().main_process_first():
             path, cached = cached_policy(
                 self._policy(),
+                self.task,
                 callbacks=lambda: [ProgressLines(self.console, "warm start", lines=False)],
             )
         made = "from the cache" if cached else "made from scratch"
@@ -97,9 +99,7 @@ class Run:
         return str(path)
 
     def _policy(self) -> Warmstart:
-        return from_mapping(
-            "policy", Warmstart, {"task": dict(self.recipe.task), **(self.recipe.policy or {})}
-        )
+        return from_mapping("policy", Warmstart, self.recipe.policy or {})
 
     def _evaluation(self) -> EvalConfig | None:
         section = self.recipe.evaluation
@@ -163,14 +163,11 @@ class Run:
         return trainer
 
     def _conclude(self, folder: RunFolder, *, evaluated: bool) -> None:
-        rows = folder.read_metrics()
+        rows = [row for row in folder.read_metrics() if "loss" in row]
         name = f"{self.recipe.algorithm} {self.recipe.method['name']} on {self.recipe.task['name']}"
-        training_figure(
-            [r for r in rows if "loss" in r],
-            folder.picture,
-            title=name,
-            labels=(self.recipe.method["name"], "GRPO"),
-        )
+        if rows:  # a run shorter than its logging interval has nothing to draw
+            labels = (self.recipe.method["name"], "baseline")
+            training_figure(rows, folder.picture, title=name, labels=labels)
         if evaluated:
             before, after = load_results(folder.before), load_results(folder.after)
             self.console.print(before_after_table(before, after))

@@ -5,12 +5,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError, unknown
+from aent.tasks import GeneratedTask, Task
 
 ARCHITECTURES = ("llama", "qwen3")
 FORMAT = 1
@@ -25,8 +26,6 @@ class Warmstart:
         InputError: for an unknown architecture or a field out of range.
     """
 
-    task: str | Mapping[str, Any] = "countdown"
-    """A generated task (see `aent.tasks`); its training side gives the demonstrations."""
     arch: str = "llama"
     """Architecture: llama or qwen3."""
     vocab_size: int = 1024
@@ -60,52 +59,67 @@ class Warmstart:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 1")
 
 
-def warmstart(config: Warmstart, folder: Path, *, callbacks: list[Any] | None = None) -> Path:
-    """Train the policy and save it to `folder` as an ordinary transformers folder (safetensors).
+def warmstart(config: Warmstart, task: Task, folder: Path, *, callbacks: list[Any] | None = None) -> Path:
+    """Train the policy on demonstrations of `task` and save it to `folder`.
+
+    The result is an ordinary transformers folder (safetensors), with what it was made from in
+    ``warmstart.json``. Demonstrations come from the training side of the task.
 
     Raises:
         InputError: if `folder` already holds something, or the task has no demonstrations.
     """
-    from aent.tasks import load_task
-    from aent.tasks.generated import GeneratedTask
-
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; give a new folder for the policy, or remove it")
-    task = load_task(config.task)
+    demonstrated = check_demonstrations(task)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".warmstart-") as scratch:
+        trainer = _sft_trainer(config, demonstrated, scratch, callbacks or [])
+        trainer.train()
+    trainer.model.save_pretrained(folder)
+    trainer.processing_class.save_pretrained(folder)
+    (folder / "warmstart.json").write_text(json.dumps(_made_from(config, demonstrated), indent=2) + "\n")
+    return folder
+
+
+def check_demonstrations(task: Task) -> GeneratedTask:
+    """Return the task where it can show how its problems are solved.
+
+    Raises:
+        InputError: if it cannot.
+    """
     if not isinstance(task, GeneratedTask):
         raise InputError(
             f"task {task.name!r} has no demonstrations to warm-start on; use a generated task "
             "(countdown, chain, lists) or start from a pretrained model folder"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".warmstart-") as scratch:
-        trainer = _sft_trainer(config, task, scratch, callbacks or [])
-        trainer.train()
-    trainer.model.save_pretrained(folder)
-    trainer.processing_class.save_pretrained(folder)
-    (folder / "warmstart.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
-    return folder
+    return task
 
 
-def cached_policy(config: Warmstart, *, callbacks: Callable[[], list[Any]] = list) -> tuple[Path, bool]:
+def cached_policy(
+    config: Warmstart, task: Task, *, callbacks: Callable[[], list[Any]] = list
+) -> tuple[Path, bool]:
     """Return the folder of the policy, making it on the first call, and whether it was there already.
 
     The cache is ``$AENT_CACHE``, else ``aent`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. A policy is
     built aside and moved into place, so an interrupted run leaves no half-made one.
     """
-    spec = json.dumps({"format": FORMAT, **asdict(config)}, sort_keys=True)
+    spec = json.dumps(_made_from(config, check_demonstrations(task)), sort_keys=True)
     folder = cache_folder() / f"policy-{hashlib.sha256(spec.encode()).hexdigest()[:16]}"
     if folder.exists():
         return folder, True
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:
-        warmstart(config, aside, callbacks=callbacks())
+        warmstart(config, task, aside, callbacks=callbacks())
         if not folder.exists():  # another process may have been quicker
             aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder, False
+
+
+def _made_from(config: Warmstart, task: GeneratedTask) -> dict[str, Any]:
+    return {"format": FORMAT, "task": {"name": task.name, **asdict(task)}, **asdict(config)}
 
 
 def cache_folder() -> Path:
@@ -138,7 +152,7 @@ def small_model(config: Warmstart, tokenizer: Any) -> Any:
     return AutoModelForCausalLM.from_config(shape, dtype="float32")
 
 
-def _sft_trainer(config: Warmstart, task: Any, scratch: str, callbacks: list[Any]) -> Any:
+def _sft_trainer(config: Warmstart, task: GeneratedTask, scratch: str, callbacks: list[Any]) -> Any:
     from transformers import PrinterCallback, ProgressCallback
 
     from aent.policies.tokenizer import character_tokenizer
