@@ -242,6 +242,27 @@ def test_tool_tokens_count_in_neither_bonus_nor_measurement(build, options):
     assert (window[0] / window[2]).item() == pytest.approx(mean.item(), abs=1e-5)
 
 
+def test_truncated_completions_count_in_neither_bonus_nor_measurement(build, options):
+    """Ends are frequent here, so some completions end within 8 tokens and some are cut off."""
+    options |= {"mask_truncated_completions": True, "num_generations": 16}
+    options |= {"generation_kwargs": {"eos_token_id": list(range(1, 12))}}
+    method = Method(name="test", controller=Fixed(coef=0.3))
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=method)
+    kept = []
+
+    def ended(batch):
+        rows = batch["completion_mask"].any(1)
+        assert 0 < rows.sum() < len(rows)
+        kept.append(batch["completion_mask"].sum())
+        return batch
+
+    inputs = rollout(trainer, 16, edit=ended)
+    trainer._compute_loss(trainer.model, inputs)
+    assert trainer._aent_window[2] == kept[0] == trainer._aent_tokens
+    entropy = naive_clamped_entropy(trainer.model, inputs, 0.0, 1.0).item()
+    assert (trainer._aent_window[0] / kept[0]).item() == pytest.approx(entropy, abs=1e-5)
+
+
 def test_update_per_rollout_batch_moves_once_per_batch(build, options):
     """2 slices x 2 iterations of one optimiser step each: one move per 4 steps."""
     options |= {
