@@ -66,7 +66,7 @@ def verdict(run: RunFolder, start: float, end: float) -> str:
     low, high = last["aent/low"], last["aent/high"]
     inside = low <= end <= high
     distance = "inside" if inside else f"{min(abs(end - low), abs(end - high)):.3f} OUTSIDE"
-    return f"band {low}-{high}: {distance}"
+    return f"band {low:.2f}-{high:.2f}: {distance}"
 
 
 def row(run: RunFolder) -> list[str]:
