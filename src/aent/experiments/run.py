@@ -89,14 +89,14 @@ class Run:
             return self.model_args.model_name_or_path
         hush()
         with PartialState().main_process_first():
-            path, cached = cached_policy(
-                self._policy(),
-                self.task,
-                callbacks=lambda: [ProgressLines(self.console, "warm start", lines=False)],
-            )
+            path, cached = cached_policy(self._policy(), self.task, callbacks=self._warming)
         made = "from the cache" if cached else "made from scratch"
         self.console.print(f"policy: {path} ({made})", highlight=False, soft_wrap=True)
         return str(path)
+
+    def _warming(self) -> list[Any]:
+        self.console.print("making a policy from scratch; the next run finds it in the cache")
+        return [ProgressLines(self.console, "warm start", lines=False)]
 
     def _policy(self) -> Warmstart:
         return from_mapping("policy", Warmstart, self.recipe.policy or {})
@@ -164,7 +164,9 @@ class Run:
 
     def _conclude(self, folder: RunFolder, *, evaluated: bool) -> None:
         rows = [row for row in folder.read_metrics() if "loss" in row]
-        name = f"{self.recipe.algorithm} {self.recipe.method['name']} on {self.recipe.task['name']}"
+        name = (
+            f"{self.recipe.algorithm.upper()} with {self.recipe.method['name']} on {self.recipe.task['name']}"
+        )
         if rows:  # a run shorter than its logging interval has nothing to draw
             labels = (self.recipe.method["name"], "baseline")
             training_figure(rows, folder.picture, title=name, labels=labels)
