@@ -23,7 +23,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/step.py
 
 $(VENV)/.torch: constraints.txt
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "aent needs Python 3.11 or newer: make PYTHON=python3.11"'
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aent needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -q -c constraints.txt $(TORCH)
 	touch $@

@@ -23,11 +23,11 @@ from datasets import Dataset
 from rich.console import Console
 from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
 
 from aent.policies.tokenizer import character_tokenizer
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
 from aent.versions import versions
-from trl import GRPOConfig, GRPOTrainer
 
 ALPHABET = "0123456789+-*/()= "
 AENT = {
@@ -119,9 +119,11 @@ def main() -> None:
             str(vocab), f"{np.median(seconds['trl']):.3f}", f"{np.median(seconds['aent']):.3f}",
             f"{middle:.3f} [{low:.3f}, {high:.3f}]", f"{LIMITS.get(vocab, float('nan')):.2f}",
         )  # fmt: skip
-        rows.append({"vocab": vocab, "ratio": [low, middle, high], **vars(options)})
+        rows.append({**vars(options), "vocab": vocab, "ratio": [low, middle, high]})
     Console().print(table)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    here = Path(__file__).parent
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=here)
+    commit = git.stdout.strip()
     with Path(__file__).with_suffix(".jsonl").open("a") as file:
         for row in rows:
             file.write(json.dumps({**row, "commit": commit, "versions": dict(versions())}) + "\n")

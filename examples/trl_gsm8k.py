@@ -9,9 +9,10 @@ Any flag of TRL's GRPOConfig works: --max_steps 100 --report_to trackio --gradie
 
 from dataclasses import dataclass, field
 
+from trl import TrlParser
+
 from aent.tasks import GSM8K
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
-from trl import TrlParser
 
 
 @dataclass

@@ -78,6 +78,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, option) for option in get_args(hint))
     if origin is Literal:
         return value in get_args(hint)
+    if origin is tuple and isinstance(value, tuple) and get_args(hint)[1:] == (...,):
+        return all(_fits(item, get_args(hint)[0]) for item in value)
     if isinstance(value, bool):
         return hint is bool
     return isinstance(value, int | float if hint is float else origin or hint)

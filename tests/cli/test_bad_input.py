@@ -22,7 +22,7 @@ def fails(capsys, *argv):
     [
         (["trian"], ["unknown command 'trian'", "'train'", "eval, methods, train, warmstart"]),
         (["train", "nope"], ["unknown recipe 'nope'", "countdown", "gsm8k"]),
-        (["train", "--metod", "aent"], ["unknown flag '--metod'", "'method'", "learning_rate"]),
+        (["train", "--metod", "aent"], ["unknown flag '--metod'", "'--method'", "--learning_rate"]),
         (["train", "--method", "aant"], ["unknown method 'aant'", "aent, entropy-bonus, none"]),
         (["train", "--method.hihg", "1"], ["'hihg'", "Did you mean 'high'", "coef_max"]),
         (["train", "--method.low", "0.9"], ["low=0.9 above high="]),
@@ -40,6 +40,12 @@ def fails(capsys, *argv):
         (["train", "--policy.vocab_size", "10"], ["vocab_size=10", "between 64 and 32768"]),
         (["train", "--policy.arch", "gpt"], ["unknown architecture 'gpt'", "llama, qwen3"]),
         (["train", "--evaluation.samples", "0"], ["samples must be at least 1, got 0"]),
+        (["train", "--evaluation.k", "[a]"], ["k=('a',) is a tuple; it must be tuple[int, ...]"]),
+        (["train", "--policy.epochs", "0"], ["epochs=0 must be above 0"]),
+        (["train", MODEL, "no-such-model"], ["'no-such-model'", "as a folder here or on the hub"]),
+        (["train", "--report_to", "tensorboard"], ["report_to=['tensorboard']", "tensorboard"]),
+        (["train", "--use_vllm"], ["vllm is not installed"]),
+        (["train", "--task", "{name: "], ["not readable as YAML"]),
         (["train", "--evaluation.k", "[99]"], ["1..16", "[99]"]),
         (["train", "--entropy_coef", "0.1"], ["entropy_coef=0.1", "beside the method 'aent'"]),
         (["train", "--use_adaptive_entropy"], ["use_adaptive_entropy=True"]),
@@ -89,6 +95,19 @@ def test_data_sets_name_the_row(text, parts, capsys, workplace, policy):
     for part in parts:
         assert part in message
     assert not (workplace / "runs").exists()
+
+
+def test_an_unwritable_place_for_an_evaluation_is_noticed_first(capsys, workplace, policy):
+    (workplace / "file").write_text("")
+    message = fails(capsys, "eval", "--model", policy, "--task", "countdown", "--output", "file/x")
+    assert "cannot be written" in message
+    assert "--output" in message
+
+
+def test_a_run_folder_given_as_a_model(capsys, workplace):
+    (workplace / "run/policy").mkdir(parents=True)
+    message = fails(capsys, "eval", "--model", "run", "--task", "countdown")
+    assert "its policy is run/policy" in message
 
 
 def test_a_file_where_a_folder_is_due(capsys, workplace):

@@ -40,6 +40,11 @@ def test_a_flag_without_a_value():
         take_section(["--task.size"], "task", "lists")
 
 
+def test_text_with_a_colon_is_taken_as_it_is():
+    _, section = take_section(["--task.template", "Question: {question} Answer:"], "task", "math")
+    assert section == {"name": "math", "template": "Question: {question} Answer:"}
+
+
 def test_unreadable_yaml():
     with pytest.raises(InputError, match="not readable as YAML"):
         take_section(["--task", "{name: "], "task", None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors import SafetensorError
 
 from aent.cli.main import main
 from aent.experiments.progress import MetricsFile
@@ -108,6 +109,42 @@ def test_a_full_disk_ends_the_run_with_a_message(workplace, policy, capsys, monk
     assert main(["train", "--resume", "run"]) == 0
 
 
+@pytest.mark.parametrize(
+    "raised",
+    [
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:664] . PytorchStreamWriter failed writing file"),
+    ],
+    ids=["safetensors", "torch.save"],
+)
+def test_a_disk_full_of_checkpoints_is_a_message_too(raised, workplace, policy, capsys, monkeypatch):
+    """What the two libraries raise when a checkpoint does not fit."""
+
+    def full(*_, **__):
+        raise raised
+
+    monkeypatch.setattr("transformers.Trainer._save_checkpoint", full)
+    argv = ["train", "--model_name_or_path", str(policy), *SHORT[:6], "--evaluation", "null"]
+    assert main([*argv, "--max_steps", "2", "--save_steps", "1", "--output_dir", "run"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: the disk is full")
+    assert "aent train --resume run" in message
+    monkeypatch.undo()
+    os.chdir(workplace)
+    assert main(["train", "--resume=run"]) == 0
+    assert [row["step"] for row in rows("run") if "loss" in row] == [1, 2]
+
+
+def test_flags_of_the_model_reach_it(workplace, policy):
+    argv = ["train", "--model_name_or_path", str(policy), *SHORT[:6], "--evaluation", "null"]
+    bf16 = ["--dtype", "bfloat16", "--attn_implementation", "eager"]
+    assert main([*argv, *bf16, "--max_steps", "1", "--output_dir", "run"]) == 0
+    assert json.loads(Path("run/policy/config.json").read_text())["dtype"] == "bfloat16"
+    again = ["train", "run/config.yaml", "--max_steps", "1"]  # the kept recipe names no folder
+    assert main(again) == 0
+    assert Path("runs/config-aent-001/policy").exists()
+
+
 def test_gsm8k_end_to_end_on_a_local_model_and_local_files(workplace, capsys):
     if not (DATA / "gsm8k_train.jsonl").exists():
         pytest.skip(f"the GSM8K files are not in {DATA}; set AENT_DATA to their folder")
@@ -141,23 +178,26 @@ def random_model(folder, text):
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def test_accelerate_launch_on_two_processes(workplace, policy):
-    argv = ["--model_name_or_path", str(policy), *SHORT, "--max_steps", "2", "--use_cpu"]
-    launch = ["accelerate", "launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-              "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "aent.cli.main"]  # fmt: skip
+def test_two_processes_make_the_policy_and_train(workplace, monkeypatch):
+    """As `accelerate launch` starts them on two devices; the policy is not in the cache yet."""
+    shrunk = ["--policy.demonstrations", "64", "--policy.hidden_size", "32", "--policy.layers", "1"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "aent.cli.main"]
     done = subprocess.run(
-        [str(Path(sys.executable).with_name(launch[0])), *launch[1:], "train", *argv],
+        [sys.executable, *launch, "train", *shrunk, *SHORT, "--max_steps", "2", "--use_cpu"],
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
+             "AENT_CACHE": str(workplace / "cache")},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert [p.name for p in Path("runs").iterdir()] == ["countdown-aent-001"]
     logged = [row for row in rows("runs/countdown-aent-001") if "loss" in row]
     assert [row["step"] for row in logged] == [1, 2]
-    assert logged[0]["num_tokens"] > 32 * 8  # both processes' prompts and completions
+    # 32 completions per process, each with a prompt of at most 9 tokens and an answer of at most 8
+    assert logged[0]["num_tokens"] > 32 * (9 + 8)
     assert done.stdout.count("run folder:") == 1
+    assert len(list((workplace / "cache").iterdir())) == 1
 
 
 def test_eval_writes_results_and_every_answer(workplace, policy, capsys):

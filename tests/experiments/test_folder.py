@@ -41,8 +41,11 @@ def test_half_written_checkpoints_and_lines_are_passed_over(tmp_path):
         if complete:
             (folder.path / name / "trainer_state.json").write_text("{}")
     assert folder.last_checkpoint() == folder.path / "checkpoint-10"
-    folder.metrics.write_text('{"step": 5, "reward": 1}\n{"step": 10}\n{"step": 12}\n{"step": 1')
-    assert [row["step"] for row in folder.read_metrics()] == [5, 10, 12]
+    summary = '{"step": 10, "train_runtime": 3.0}\n'
+    folder.metrics.write_text(
+        '{"step": 5, "reward": 1}\n{"step": 10}\n' + summary + '{"step": 12}\n{"step": 1'
+    )
+    assert [row["step"] for row in folder.read_metrics()] == [5, 10, 10, 12]
     folder.cut_metrics(10)
     assert folder.metrics.read_text() == '{"step": 5, "reward": 1}\n{"step": 10}\n'
 

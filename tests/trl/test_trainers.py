@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from aent import Band, Fixed, Fraction, InputError, Method
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
-from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 GRPO = (AEntGRPOTrainer, AEntGRPOConfig, GRPOTrainer, GRPOConfig)
 RLOO = (AEntRLOOTrainer, AEntRLOOConfig, RLOOTrainer, RLOOConfig)

@@ -8,9 +8,9 @@ from pathlib import Path
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", CI="1")
 sys.path.insert(0, str(Path(__file__).parent))
 
+import conftest as tiny
 import torch
 
-import conftest as tiny
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
 
 torch.set_num_threads(1)

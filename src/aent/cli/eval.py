@@ -33,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("no task: give --task NAME, for instance --task countdown")
     task = load_task(section)
     from aent.evaluation import results_table
+    from aent.experiments.models import check_model
     from aent.experiments.progress import hush
     from aent.experiments.run import evaluate_folder
 
@@ -41,6 +42,11 @@ def main(argv: Sequence[str]) -> int:
     folder = arguments.output or _free_folder(f"eval-{Path(arguments.model).name}-{task.name}")
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} already holds something; give another --output")
+    check_model(arguments.model)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # now, not when every answer has been sampled
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error}; give another --output") from error
     console = Console()
     evaluation = evaluate_folder(arguments.model, task, arguments.config, console, "evaluation")
     evaluation.save(folder)
@@ -51,6 +57,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _free_folder(stem: str) -> Path:
     number = 1
-    while (folder := Path(f"{stem}-{number:03d}")).exists():
+    while (folder := Path(f"{stem}-{number:03d}")).exists() and any(folder.iterdir()):
         number += 1
     return folder

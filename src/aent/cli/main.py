@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _command(words[0])(words[1:])
     except InputError as error:
         return _fail(f"error: {error}")
+    except ImportError as error:
+        return _fail(f"error: {error}. aent's extras bring what its commands need: pip install 'aent[all]'")
     except OSError as error:
         return _fail(f"error: {error}. What was written before is kept")
     except KeyboardInterrupt:

@@ -58,7 +58,10 @@ def _read(flag: str, value: str) -> Any:
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise InputError(f"{flag} {value!r} is not readable as YAML: {error}") from None
+        if value.lstrip()[:1] not in ("{", "["):
+            return value  # text with a colon, for instance
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{flag} {value!r} is not readable as YAML: {reason}") from None
     return _as_number(parsed)
 
 

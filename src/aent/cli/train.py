@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     from aent.experiments.run import Interrupted
 
-    run, folder = _resumed(argv) if "--resume" in argv else _fresh(argv)
+    run, folder = _resumed(argv) if any(w.partition("=")[0] == "--resume" for w in argv) else _fresh(argv)
     run.console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
     again = f"Continue with: aent train --resume {folder.path}"
     try:
@@ -77,8 +77,8 @@ def _fresh(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
         rest, value = take_section(rest, section, getattr(recipe, section))
         recipe = replace(recipe, **{section: value})
     settings = _settings(recipe, rest)
+    path = Path(settings.pop("output_dir")) if "output_dir" in settings else None
     recipe = replace(recipe, trainer=settings)
-    path = Path(settings["output_dir"]) if "output_dir" in settings else None
     stem = f"{Path(name).stem}-{recipe.method['name']}"
     _run(recipe, path or Path("runs") / stem).check()
     made = _on_main(lambda: RunFolder.create(path, stem, recipe).path)
@@ -86,12 +86,13 @@ def _fresh(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
 
 
 def _resumed(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
-    if len(argv) != 2 or argv[0] != "--resume":
+    words = [part for word in argv for part in word.split("=", 1)]
+    if len(words) != 2 or words[0] != "--resume":
         raise InputError(
             "--resume takes a run folder and nothing beside it: the run goes on as it was configured. "
             "Give: aent train --resume RUN_FOLDER"
         )
-    folder = RunFolder.open(Path(argv[1]))
+    folder = RunFolder.open(Path(words[1]))
     return _run(folder.recipe, folder.path), folder
 
 
@@ -142,7 +143,7 @@ def _settings(recipe: Recipe, argv: Sequence[str]) -> dict[str, Any]:
     for word in (*words, *argv):
         flag = word.partition("=")[0].removeprefix("--")
         if word.startswith("--") and flag.replace("-", "_") not in known:
-            raise unknown("flag", f"--{flag}", [*known, *OWN])
+            raise unknown("flag", f"--{flag}", (f"--{name}" for name in (*known, *OWN)))
     if any(w.startswith("--aent_method") for w in words + list(argv)):
         raise InputError("--aent_method is for TRL scripts; here give --method NAME and --method.ARGUMENT V")
     parsed, left = parser.parse_known_args([*words, *argv])
@@ -163,8 +164,9 @@ def _as_flag(key: str, value: Any) -> list[str]:
 
 
 def _host_parser(algorithm: str) -> Any:
-    from aent.trl import AEntGRPOConfig, AEntRLOOConfig
     from trl import ModelConfig, TrlParser
+
+    from aent.trl import AEntGRPOConfig, AEntRLOOConfig
 
     config = {"grpo": AEntGRPOConfig, "rloo": AEntRLOOConfig}[algorithm]
     parser: Any = TrlParser(cast(Any, [config, ModelConfig]))

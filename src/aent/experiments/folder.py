@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -78,22 +77,21 @@ class RunFolder:
         return [json.loads(line) for line in lines]
 
     def cut_metrics(self, step: int) -> None:
-        """Forget what was logged after `step`, to be logged again by a resumed run."""
+        """Forget what a resumed run logs again: all after `step`, and the summary of a stopped run."""
         if self.metrics.exists():
-            kept = [row for row in self.read_metrics() if row["step"] <= step]
+            kept = [r for r in self.read_metrics() if r["step"] <= step and "train_runtime" not in r]
             write(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def write(path: Path, text: str) -> None:
     """Write a file so that it is either whole or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    aside = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
+        aside.write_text(text)
         os.replace(aside, path)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
 
 

@@ -112,12 +112,12 @@ class GracefulStop(TrainerCallback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle SIGINT this way inside the block."""
+        """Handle SIGINT this way inside the block; once the run has stopped, late ones do nothing."""
         before = signal.signal(signal.SIGINT, self._on_signal)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, before if self.stopped_at is None else signal.SIG_IGN)
 
     def _on_signal(self, *_: Any) -> None:
         if self.asked:
@@ -126,7 +126,7 @@ class GracefulStop(TrainerCallback):
         self.console.print("stopping after this step, with a checkpoint (Ctrl-C again stops at once)")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._any_rank_asked() and state.global_step < state.max_steps:
+        if self._any_rank_asked():
             self.stopped_at = state.global_step
             control.should_training_stop = control.should_save = True
 

@@ -1,7 +1,9 @@
 """One run: policy, evaluation, training, evaluation, picture."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from rich.console import Console
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
 from aent.experiments.folder import RunFolder
+from aent.experiments.models import check_model, load_model, loading_options
 from aent.experiments.progress import GracefulStop, MetricsFile, ProgressLines, hush, progress_bar
 from aent.experiments.recipe import Recipe
 from aent.methods import load_method
@@ -45,8 +48,9 @@ class Run:
 
         refuse_second_bonus(self.args, load_method(self.recipe.method))
         self._evaluation()
+        self._check_packages()
         if self.model_args.model_name_or_path:
-            check_model(self.model_args.model_name_or_path)
+            check_model(self.model_args.model_name_or_path, **self._loading)
         elif self.recipe.policy is None:
             raise InputError(
                 "no model: give --model_name_or_path (a folder or a hub id), or a recipe with a "
@@ -58,6 +62,24 @@ class Run:
         self.task.dataset("train")
         if self.recipe.evaluation is not None:
             self.task.dataset("test")
+
+    def _check_packages(self) -> None:
+        """Ask for trackers and vLLM now, not when the policy is made and evaluated."""
+        from transformers.integrations import get_reporting_integration_callbacks
+
+        try:
+            for tracker in get_reporting_integration_callbacks(self.args.report_to):
+                tracker()
+        except (RuntimeError, ImportError) as error:
+            raise InputError(
+                f"report_to={self.args.report_to}: {error} Install it, or leave it out"
+            ) from error
+        if self.args.use_vllm and find_spec("vllm") is None:
+            raise InputError("use_vllm is set but vllm is not installed; install it, or leave use_vllm out")
+
+    @property
+    def _loading(self) -> dict[str, Any]:
+        return loading_options(self.recipe.trainer)
 
     def start(self, folder: RunFolder) -> None:
         """Make or load the policy, train it, evaluate before and after, and draw the picture.
@@ -88,15 +110,20 @@ class Run:
         if self.model_args.model_name_or_path:
             return self.model_args.model_name_or_path
         hush()
-        with PartialState().main_process_first():
-            path, cached = cached_policy(self._policy(), self.task, callbacks=self._warming)
+        bar = ProgressLines(self.console, "warm start", lines=False)
+
+        def making() -> list[Any]:
+            self.console.print("making a policy from scratch; the next run finds it in the cache")
+            return [bar]
+
+        try:
+            with PartialState().main_process_first():
+                path, cached = cached_policy(self._policy(), self.task, callbacks=making)
+        finally:
+            bar.close()
         made = "from the cache" if cached else "made from scratch"
         self.console.print(f"policy: {path} ({made})", highlight=False, soft_wrap=True)
         return str(path)
-
-    def _warming(self) -> list[Any]:
-        self.console.print("making a policy from scratch; the next run finds it in the cache")
-        return [ProgressLines(self.console, "warm start", lines=False)]
 
     def _policy(self) -> Warmstart:
         return from_mapping("policy", Warmstart, self.recipe.policy or {})
@@ -108,7 +135,8 @@ class Run:
     def _evaluate(self, model: str, config: EvalConfig, folder: Path, title: str) -> None:
         if (folder / "results.json").exists():
             return
-        evaluate_folder(model, self.task, config, self.console, f"evaluation {title}").save(folder)
+        title = f"evaluation {title}"
+        evaluate_folder(model, self.task, config, self.console, title, **self._loading).save(folder)
 
     def _train(self, model: str, folder: RunFolder) -> None:
         lines = ProgressLines(self.console, f"{self.recipe.algorithm} {self.recipe.method['name']}")
@@ -118,8 +146,10 @@ class Run:
         if _is_main():
             folder.cut_metrics(0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
         try:
-            with stop.listening():
+            with stop.listening(), disk_full_explained(folder.path):
                 trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+                if stop.stopped_at in (None, self.args.max_steps):
+                    self._save(trainer, folder)
         finally:
             lines.close()
         if stop.stopped_at is not None:
@@ -127,6 +157,8 @@ class Run:
                 f"stopped at step {stop.stopped_at}; the checkpoint is kept. "
                 f"Continue with: aent train --resume {folder.path}"
             )
+
+    def _save(self, trainer: Any, folder: RunFolder) -> None:
         aside = folder.path / ".policy"
         trainer.save_model(str(aside))
         if _is_main():
@@ -135,18 +167,18 @@ class Run:
     def _trainer(self, model: str, callbacks: list[Any]) -> Any:
         from aent.trl import AEntGRPOTrainer, AEntRLOOTrainer
 
+        self.args.model_init_kwargs = {**(self.args.model_init_kwargs or {}), **self._loading}
         kind = {"grpo": AEntGRPOTrainer, "rloo": AEntRLOOTrainer}[self.recipe.algorithm]
         try:
             return self._built(kind, model, callbacks)
         except InputError:
             raise
-        except ValueError as error:  # TRL checks here how its options go together
+        except (ValueError, ImportError) as error:  # TRL checks here how its options go together
             raise InputError(f"TRL refuses this setup: {error}") from error
 
     def _built(self, kind: Any, model: str, callbacks: list[Any]) -> Any:
         from transformers import PrinterCallback, ProgressCallback
-
-        from trl import get_peft_config
+        from trl import get_peft_config, get_quantization_config
 
         trainer = kind(
             model,
@@ -156,6 +188,7 @@ class Run:
             eval_dataset=self.task.dataset("test") if self.args.eval_strategy != "no" else None,
             callbacks=callbacks,
             peft_config=get_peft_config(self.model_args),
+            quantization_config=get_quantization_config(self.model_args),
             method=load_method(self.recipe.method),
         )
         for printing in (PrinterCallback, ProgressCallback):
@@ -176,9 +209,11 @@ class Run:
         self.console.print(where(folder), highlight=False, soft_wrap=True)
 
 
-def evaluate_folder(model: str, task: Task, config: EvalConfig, console: Console, title: str) -> Evaluation:
+def evaluate_folder(
+    model: str, task: Task, config: EvalConfig, console: Console, title: str, **options: Any
+) -> Evaluation:
     """Load a model folder (or hub id, or a PEFT adapter) and evaluate it on a task."""
-    policy, tokenizer = load_model(model)
+    policy, tokenizer = load_model(model, **options)
     with progress_bar(console) as bar:
         shown = bar.add_task(title, total=None)
         return evaluate(
@@ -188,46 +223,6 @@ def evaluate_folder(model: str, task: Task, config: EvalConfig, console: Console
             config,
             progress=lambda done, total: bar.update(shown, completed=done, total=total),
         )
-
-
-def check_model(name: str) -> str:
-    """Return `name`; raise where it is a local folder without a model in it.
-
-    Raises:
-        InputError: if the folder has no config or no weights.
-    """
-    folder = Path(name)
-    if not folder.exists():
-        if name.startswith((".", "/", "~")) or name.count("/") > 1:
-            raise InputError(f"model folder {name!r} does not exist")
-        return name  # a hub id
-    has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
-    is_model = (folder / "config.json").exists() or (folder / "adapter_config.json").exists()
-    if not (is_model and has_weights):
-        missing = "weights (*.safetensors)" if is_model else "config.json"
-        raise InputError(
-            f"{name!r} is not a model folder: it has no {missing}. Give a folder written by "
-            "save_pretrained, or make one with: aent warmstart"
-        )
-    return name
-
-
-def load_model(name: str) -> tuple[Any, Any]:
-    """Load a causal language model and its tokenizer, on the GPU where there is one."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    check_model(name)
-    if (Path(name) / "adapter_config.json").exists():
-        from peft import AutoPeftModelForCausalLM
-
-        model: Any = AutoPeftModelForCausalLM.from_pretrained(name)
-    else:
-        model = AutoModelForCausalLM.from_pretrained(name)
-    tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
 def where(folder: RunFolder) -> str:
@@ -243,6 +238,26 @@ def where(folder: RunFolder) -> str:
     there = [(str(path), what) for path, what in entries.items() if path.exists()]
     width = max(len(path) for path, _ in there)
     return "\n".join(f"{path:<{width}}  {what}" for path, what in there)
+
+
+@contextmanager
+def disk_full_explained(folder: Path) -> Iterator[None]:
+    """Turn what the libraries raise on a full disk into one message; other errors pass.
+
+    Raises:
+        InputError: where the disk is full.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:  # RuntimeError is what torch.save raises
+        if not any(sign in str(error) for sign in ("No space left", "PytorchStreamWriter failed")):
+            raise
+        raise InputError(
+            f"the disk is full: {error}. What was written before is kept; make room and continue with: "
+            f"aent train --resume {folder}"
+        ) from error
 
 
 def _is_main() -> bool:

@@ -1,16 +1,15 @@
 """From logits, or from hidden states and an output weight, to the statistics of each token."""
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from aent.errors import InputError, unknown
+from aent.errors import unknown
 from aent.ops import chunked, reference
+from aent.ops.checks import require_floating, require_head, require_positive, require_targets
 from aent.ops.stats import TokenStats
 from aent.subsets import Full, Subset
 
@@ -49,9 +48,9 @@ def token_stats(
             the vocabulary, a temperature that is not positive, an unknown backend.
     """
     doors = _backend(backend)
-    _require_floating("logits", logits)
-    _require_positive("temperature", temperature)
-    _require_targets(targets, "logits", logits, vocab=logits.shape[-1])
+    require_floating("logits", logits)
+    require_positive("temperature", temperature)
+    require_targets(targets, "logits", logits, vocab=logits.shape[-1])
     rows = logits.reshape(-1, logits.shape[-1])
     stats = doors.token_stats(rows, targets.reshape(-1).long(), subset, temperature)
     return TokenStats(*(x.view(targets.shape) for x in stats))
@@ -81,13 +80,13 @@ def linear_token_stats(
             `softcap` is not positive.
     """
     doors = _backend(backend)
-    _require_floating("hidden", hidden)
-    _require_positive("temperature", temperature)
+    require_floating("hidden", hidden)
+    require_positive("temperature", temperature)
     if softcap is not None:
-        _require_positive("softcap", softcap)
+        require_positive("softcap", softcap)
     with gather():
-        _require_head(hidden, weight, bias)
-        _require_targets(targets, "hidden", hidden, vocab=weight.shape[0])
+        require_head(hidden, weight, bias)
+        require_targets(targets, "hidden", hidden, vocab=weight.shape[0])
         rows = hidden.reshape(-1, hidden.shape[-1])
         stats = doors.linear_token_stats(
             rows, weight, bias, targets.reshape(-1).long(), subset, temperature, softcap, gather
@@ -100,50 +99,3 @@ def _backend(name: str) -> Backend:
     if chosen not in BACKENDS:
         raise unknown("backend", name, ["auto", *BACKENDS])
     return BACKENDS[chosen]
-
-
-def _require_floating(name: str, given: Tensor) -> None:
-    if not given.is_floating_point():
-        raise InputError(f"`{name}` is {given.dtype}; it must be a floating point tensor.")
-    if given.ndim == 0 or given.shape[-1] == 0:
-        raise InputError(f"`{name}` has shape {tuple(given.shape)}; its last dimension is empty.")
-
-
-def _require_positive(name: str, given: float) -> None:
-    if not (given > 0 and math.isfinite(given)):
-        raise InputError(f"`{name}` is {given}; it must be finite and above 0.")
-
-
-def _require_targets(targets: Tensor, name: str, beside: Tensor, *, vocab: int) -> None:
-    if targets.shape != beside.shape[:-1]:
-        raise InputError(
-            f"`targets` has shape {tuple(targets.shape)}, `{name}` {tuple(beside.shape)};"
-            f" `targets` must have the shape of `{name}` without its last dimension."
-        )
-    if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
-        raise InputError(f"`targets` is {targets.dtype}; it must hold token ids (integers).")
-    if not targets.numel():
-        return
-    low, high = torch.stack(targets.aminmax()).tolist()  # one small reduction, one synchronisation
-    if low < 0 or high >= vocab:
-        raise InputError(
-            f"`targets` runs from {low} to {high}; token ids must lie in [0, {vocab})."
-            " Put any valid id at padded positions and mask the results there."
-        )
-
-
-def _require_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    _require_floating("weight", weight)
-    if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
-        raise InputError(
-            f"`weight` has shape {tuple(weight.shape)}, `hidden` {tuple(hidden.shape)};"
-            " `weight` must be [vocab, dim] with the last dimension of `hidden`."
-        )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise InputError(f"`bias` has shape {tuple(bias.shape)}; it must be [{weight.shape[0]}].")
-    dtypes = {x.dtype for x in (hidden, weight, bias) if x is not None}
-    if len(dtypes) > 1 and not torch.is_autocast_enabled(hidden.device.type):
-        raise InputError(
-            f"the dtypes of `hidden`, `weight` and `bias` are {sorted(map(str, dtypes))};"
-            " outside autocast they must be one: convert, or enter torch.autocast."
-        )

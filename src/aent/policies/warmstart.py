@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -14,6 +15,8 @@ from aent.errors import InputError, unknown
 from aent.tasks import GeneratedTask, Task
 
 ARCHITECTURES = ("llama", "qwen3")
+GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What tells a process that it is one of several."""
 FORMAT = 1
 """Raised when a change makes policies in old caches stale."""
 
@@ -57,6 +60,9 @@ class Warmstart:
         for name in ("layers", "heads", "demonstrations", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("epochs", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}={getattr(self, name)} must be above 0")
 
 
 def warmstart(config: Warmstart, task: Task, folder: Path, *, callbacks: list[Any] | None = None) -> Path:
@@ -110,12 +116,31 @@ def cached_policy(
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:
-        warmstart(config, task, aside, callbacks=callbacks())
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            _in_a_process_of_its_own(config, task, aside)
+        else:
+            warmstart(config, task, aside, callbacks=callbacks())
         if not folder.exists():  # another process may have been quicker
             aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder, False
+
+
+def _in_a_process_of_its_own(config: Warmstart, task: Task, folder: Path) -> None:
+    """Warm-start outside the process group of a distributed run, whose other ranks are waiting."""
+    process = multiprocessing.get_context("spawn").Process(target=_alone, args=(config, task, folder))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise InputError("the warm start failed in its own process; make the policy first: aent warmstart")
+
+
+def _alone(config: Warmstart, task: Task, folder: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("TORCHELASTIC_", "ACCELERATE_USE_F", "ACCELERATE_USE_D")) or name in GROUP:
+            del os.environ[name]
+    warmstart(config, task, folder)
 
 
 def _made_from(config: Warmstart, task: GeneratedTask) -> dict[str, Any]:
@@ -154,9 +179,9 @@ def small_model(config: Warmstart, tokenizer: Any) -> Any:
 
 def _sft_trainer(config: Warmstart, task: GeneratedTask, scratch: str, callbacks: list[Any]) -> Any:
     from transformers import PrinterCallback, ProgressCallback
+    from trl import SFTConfig, SFTTrainer
 
     from aent.policies.tokenizer import character_tokenizer
-    from trl import SFTConfig, SFTTrainer
 
     tokenizer = character_tokenizer(task.alphabet, config.vocab_size)
     model = small_model(config, tokenizer)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from trl import GRPOConfig, RLOOConfig
 
 from aent.errors import InputError
-from trl import GRPOConfig, RLOOConfig
 
 UPDATES = ("step", "rollout")
 
@@ -33,7 +33,12 @@ class AEntArguments:
 
     def __post_init__(self) -> None:
         if isinstance(self.aent_method, str) and self.aent_method.lstrip().startswith("{"):
-            self.aent_method = yaml.safe_load(self.aent_method)
+            try:
+                self.aent_method = yaml.safe_load(self.aent_method)
+            except yaml.YAMLError as error:
+                raise InputError(
+                    f"aent_method={self.aent_method!r} is not readable as YAML: {error}"
+                ) from None
         if self.aent_update not in UPDATES:
             raise InputError(f"aent_update={self.aent_update!r} must be one of {', '.join(UPDATES)}")
         super().__post_init__()  # type: ignore[misc]  # the TRL configuration that comes next in the bases

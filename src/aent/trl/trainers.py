@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from transformers import TrainerCallback
+from trl import GRPOTrainer, RLOOTrainer
 
 from aent.errors import InputError
 from aent.methods import Method, load_method
@@ -14,7 +15,6 @@ from aent.methods.clamped import AENT
 from aent.objective import masked_sum, with_bonus
 from aent.trl.head import EntropyHead, check_host
 from aent.trl.rewards import checked_reward
-from trl import GRPOTrainer, RLOOTrainer
 
 STATE_KEY = "aent"
 
@@ -50,7 +50,8 @@ class AEntMixin:
                 f"two methods were given: method={method!r} to the trainer and "
                 f"aent_method={configured!r} in its args; give one"
             )
-        self.method = load_method(method or configured or "aent")
+        given = configured if method is None else method
+        self.method = load_method("aent" if given is None else given)
         refuse_second_bonus(args, self.method)
         super().__init__(model, _checked(reward_funcs), args, *positional, **keywords)  # type: ignore[call-arg]
         self.controller = copy.deepcopy(self.method.controller)

@@ -1,0 +1,80 @@
+"""Models by folder or hub id: found before a run starts, loaded for an evaluation."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aent.errors import InputError
+
+LOADING = {
+    "model_revision": "revision",
+    "dtype": "dtype",
+    "attn_implementation": "attn_implementation",
+    "trust_remote_code": "trust_remote_code",
+}
+"""Flags of TRL's ModelConfig, and what `from_pretrained` calls them."""
+
+
+def loading_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the options of `from_pretrained` out of the trainer section of a recipe."""
+    return {theirs: settings[ours] for ours, theirs in LOADING.items() if ours in settings}
+
+
+def check_model(name: str, **options: Any) -> None:
+    """Raise where there is no model of this name, without loading its weights.
+
+    Raises:
+        InputError: if a local folder has no config, weights or tokenizer, or nothing of this name is
+            found here or on the hub.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = Path(name)
+    if folder.exists():
+        _check_folder(folder)
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"model folder {name!r} does not exist")
+    where = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
+    try:
+        if not (folder / "adapter_config.json").exists():
+            AutoConfig.from_pretrained(name, **where)
+        AutoTokenizer.from_pretrained(name, **where)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"model {name!r} has no usable config and tokenizer, as a folder here or on the hub: {reason} "
+            "Check the name and the connection, or give a folder written by save_pretrained"
+        ) from error
+
+
+def _check_folder(folder: Path) -> None:
+    has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+    is_model = (folder / "config.json").exists() or (folder / "adapter_config.json").exists()
+    if is_model and has_weights:
+        return
+    missing = "weights (*.safetensors)" if is_model else "config.json"
+    hint = (
+        f"this is a run folder; its policy is {folder / 'policy'}"
+        if (folder / "policy").exists()
+        else "give a folder written by save_pretrained, or make one with: aent warmstart"
+    )
+    raise InputError(f"{str(folder)!r} is not a model folder: it has no {missing}; {hint}")
+
+
+def load_model(name: str, **options: Any) -> tuple[Any, Any]:
+    """Load a causal language model (or PEFT adapter) and its tokenizer, on the GPU where there is one."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    check_model(name, **options)
+    if (Path(name) / "adapter_config.json").exists():
+        from peft import AutoPeftModelForCausalLM
+
+        model: Any = AutoPeftModelForCausalLM.from_pretrained(name)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(name, **options)
+    where = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
+    tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **where)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer

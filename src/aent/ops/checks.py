@@ -1,0 +1,59 @@
+"""What the doors ask of their arguments. Each function raises `InputError`."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from aent.errors import InputError
+
+
+def require_floating(name: str, given: Tensor) -> None:
+    """Raise unless a tensor is floating point with a last dimension that holds something."""
+    if not given.is_floating_point():
+        raise InputError(f"`{name}` is {given.dtype}; it must be a floating point tensor.")
+    if given.ndim == 0 or given.shape[-1] == 0:
+        raise InputError(f"`{name}` has shape {tuple(given.shape)}; its last dimension is empty.")
+
+
+def require_positive(name: str, given: float) -> None:
+    """Raise unless a number is finite and above 0."""
+    if not (given > 0 and math.isfinite(given)):
+        raise InputError(f"`{name}` is {given}; it must be finite and above 0.")
+
+
+def require_targets(targets: Tensor, name: str, beside: Tensor, *, vocab: int) -> None:
+    """Raise unless the targets are token ids that fit what stands beside them."""
+    if targets.shape != beside.shape[:-1]:
+        raise InputError(
+            f"`targets` has shape {tuple(targets.shape)}, `{name}` {tuple(beside.shape)};"
+            f" `targets` must have the shape of `{name}` without its last dimension."
+        )
+    if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
+        raise InputError(f"`targets` is {targets.dtype}; it must hold token ids (integers).")
+    if not targets.numel():
+        return
+    low, high = torch.stack(targets.aminmax()).tolist()  # one small reduction, one synchronisation
+    if low < 0 or high >= vocab:
+        raise InputError(
+            f"`targets` runs from {low} to {high}; token ids must lie in [0, {vocab})."
+            " Put any valid id at padded positions and mask the results there."
+        )
+
+
+def require_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Raise unless hidden states, weight and bias fit each other."""
+    require_floating("weight", weight)
+    if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
+        raise InputError(
+            f"`weight` has shape {tuple(weight.shape)}, `hidden` {tuple(hidden.shape)};"
+            " `weight` must be [vocab, dim] with the last dimension of `hidden`."
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise InputError(f"`bias` has shape {tuple(bias.shape)}; it must be [{weight.shape[0]}].")
+    dtypes = {x.dtype for x in (hidden, weight, bias) if x is not None}
+    if len(dtypes) > 1 and not torch.is_autocast_enabled(hidden.device.type):
+        raise InputError(
+            f"the dtypes of `hidden`, `weight` and `bias` are {sorted(map(str, dtypes))};"
+            " outside autocast they must be one: convert, or enter torch.autocast."
+        )
