@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from aent.errors import unknown
-from aent.ops import chunked, reference
+from aent.ops import chunked, native, reference, triton
 from aent.ops.checks import require_floating, require_head, require_positive, require_targets
 from aent.ops.stats import TokenStats
 from aent.subsets import Full, Subset
@@ -23,10 +23,14 @@ class Backend(NamedTuple):
     linear_token_stats: Callable[..., TokenStats]
 
 
-BACKENDS = {
+BACKENDS: dict[str, Backend] = {
     "chunked": Backend(chunked.token_stats, chunked.linear_token_stats),
+    "native": Backend(native.token_stats, native.linear_token_stats),
     "reference": Backend(reference.token_stats, reference.linear_token_stats),
+    "triton": Backend(triton.token_stats, triton.linear_token_stats),
 }
+"""Ways of computing the same. "auto" takes ``chunked``, which runs anywhere; ``reference`` is the
+obvious one; ``native`` wants numba and a CPU, ``triton`` an NVIDIA GPU (or Triton's interpreter)."""
 
 
 def token_stats(
