@@ -31,7 +31,7 @@ def test_reward(completion, reward):
 
 
 def test_gold_shows_the_working():
-    assert Chain().gold(ROW) == "12,36,32#32"
+    assert Chain(modulus=100).gold(ROW) == "12,36,32#32"
 
 
 def test_results_wrap_at_the_modulus():

@@ -39,7 +39,7 @@ class Warmstart:
     """Transformer layers."""
     heads: int = 4
     """Attention heads."""
-    demonstrations: int = 20_000
+    demonstrations: int = 60_000
     """Solved problems to imitate."""
     epochs: float = 1.0
     """Passes over the demonstrations."""

@@ -13,13 +13,13 @@ _MAX_DIGITS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Chain(GeneratedTask):
-    """Apply each operation in turn, modulo `modulus`: ``7+5*3-4=`` is answered by ``12,36,32#32``.
+    """Apply each operation in turn, modulo `modulus`: ``7+5*3-4=`` is answered by ``2,6,2#2``.
 
-    There is no precedence: 7+5 is 12, times 3 is 36, less 4 is 32. The reward reads only what
+    There is no precedence: modulo 10, 7+5 is 2, times 3 is 6, less 4 is 2. The reward reads only what
     follows the last ``#``; the working before it is the policy's own business.
 
     A demonstration leaves each step of the working out with probability `skip`, writes it as
-    ``12`` or as ``7+5=12``, and gets it wrong with probability `noise`, to any other number below
+    ``2`` or as ``7+5=2``, and gets it wrong with probability `noise`, to any other number below
     `modulus`, and carries the error on. A policy that imitates it perfectly is right about
     ``(1 - noise) ** steps`` of the time: what is left is room for reinforcement learning.
 
@@ -33,7 +33,7 @@ class Chain(GeneratedTask):
     steps: int = 3
     low: int = 1
     high: int = 9
-    modulus: int = 100
+    modulus: int = 10
     noise: float = 0.2
     skip: float = 0.2
 
