@@ -1,3 +1,4 @@
+import signal
 import threading
 import time
 from fractions import Fraction
@@ -108,11 +109,11 @@ HUGE = [
 
 
 @pytest.mark.parametrize("text", HUGE, ids=range(len(HUGE)))
-def test_huge_numbers_cost_nothing(text):
-    is_right(r"\boxed{x}", "72")  # the first comparison imports sympy
-    begin = time.perf_counter()
-    assert not is_right(text, "72")
-    assert time.perf_counter() - begin < 0.2
+def test_huge_numbers_are_not_worked_out(text, monkeypatch):
+    read = []
+    monkeypatch.setattr("math_verify.parse", lambda text, **_: read.append(text) or [])
+    assert not is_right(text, "71")
+    assert read in ([], [r"\boxed{71}"])
 
 
 def test_ordinary_powers_are_not_huge():
@@ -123,10 +124,33 @@ def test_ordinary_powers_are_not_huge():
     assert is_right(r"\boxed{x^9+x^8+x^7+x^6+x^5+x^4}", "x^4+x^5+x^6+x^7+x^8+x^9")
 
 
-def test_a_slow_comparison_is_given_up():
-    begin = time.perf_counter()
-    assert not is_right(r"\boxed{\sum_{i=1}^{9999} \sqrt{i}}", "72")
-    assert time.perf_counter() - begin < 4  # a second to read it, a second to compare
+class Slow:
+    """Works for a minute, and drops what is raised the first time, as a destructor would."""
+
+    def __init__(self, result):
+        self.result, self.drops = result, 1
+
+    def __call__(self, *_, **__):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                while time.monotonic() < end:
+                    pass
+            except BaseException:
+                self.drops -= 1
+                if self.drops < 0:
+                    raise
+        return self.result
+
+
+@pytest.mark.parametrize(("step", "result"), [("verify", True), ("parse", ["72"])])
+def test_a_slow_step_is_given_up(step, result, monkeypatch):
+    monkeypatch.setattr(f"math_verify.{step}", Slow(result))
+    monkeypatch.setattr("aent.tasks.answers._SECONDS", 0.05)
+    before = signal.getsignal(signal.SIGALRM)
+    assert not is_right(rf"\boxed{{x + {step}}}", f"{step} + x")
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_other_threads_compare_too():

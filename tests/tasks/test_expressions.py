@@ -1,6 +1,5 @@
 import math
 import re
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -75,10 +74,8 @@ def test_the_bounds_themselves_are_allowed():
     assert parse("(" * MAX_DEPTH + "3" + ")" * MAX_DEPTH) == Expression(3, (3,))
 
 
-def test_the_largest_text_is_read_at_once():
-    begin = time.perf_counter()
-    assert parse("*".join(["999999"] * 28)) is not None  # 195 characters
-    assert time.perf_counter() - begin < 0.1
+def test_the_largest_product_is_exact():
+    assert parse("*".join(["999999"] * 28)).value == 999_999**28  # 195 characters
 
 
 ATOM = st.integers(0, 99).map(lambda n: (str(n), n))

@@ -1,9 +1,9 @@
 import contextlib
 import json
 import re
-import time
 
 import pytest
+from reasoning_gym.games.countdown import CountdownDataset
 
 from aent.errors import InputError
 from aent.tasks import ReasoningGym
@@ -157,12 +157,11 @@ def test_no_other_scorer_runs_answers_as_code(tmp_path):
             assert not (tmp_path / "ran").exists(), (source, attack)
 
 
-def test_a_huge_number_does_not_stall_an_evaluating_scorer():
+def test_a_huge_number_never_reaches_an_evaluating_scorer(monkeypatch):
     task = ReasoningGym(source="countdown", test_size=1)
     row = task.dataset("test")[0]
-    begin = time.perf_counter()
+    monkeypatch.setattr(CountdownDataset, "score_answer", lambda *_: pytest.fail("it would stall there"))
     assert task.score("9**9**9**9", row) == 0.0
-    assert time.perf_counter() - begin < 0.5
 
 
 def test_too_few_questions():

@@ -1,8 +1,12 @@
 """Mathematical answers: finding the final one in a text, and comparing two of them."""
 
+import logging
 import math
 import re
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -20,6 +24,8 @@ _NUMERIC_POWER = re.compile(r"[0-9)}]\s*(?:\^|\*\*)|!", re.ASCII)
 _EXPONENT = re.compile(r"[-+]?\w*", re.ASCII)
 _FACTORIAL = re.compile(r"(?:[0-9]{4}|[)}!])\s*!", re.ASCII)
 _MAX_POWER = 10_000
+
+logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its own time limit is off
 
 
 def final_answer(text: str) -> str | None:
@@ -111,7 +117,11 @@ def _parsed(text: str) -> list[Any]:
     """Return what math-verify reads in a text: expressions first, then the text itself."""
     from math_verify import parse
 
-    return [] if len(text) > _MAX_LENGTH or is_huge(text) else parse(text, parsing_timeout=_limit())
+    if len(text) > _MAX_LENGTH or is_huge(text):
+        return []
+    with _time_limit():
+        return parse(text, parsing_timeout=0)
+    return []
 
 
 @lru_cache(maxsize=20_000)
@@ -119,12 +129,43 @@ def _equal(gold: str, given: str) -> bool:
     from math_verify import verify
 
     readings = _parsed(gold), _parsed(given)
-    return all(readings) and verify(*readings, timeout_seconds=_limit())
+    if not all(readings):
+        return False
+    with _time_limit():
+        return verify(*readings, timeout_seconds=None)
+    return False
 
 
-def _limit() -> Any:
-    # math-verify measures time with a signal, which only the main thread can receive.
-    return _SECONDS if threading.current_thread() is threading.main_thread() else None
+class _TimeIsUpError(BaseException):
+    """Not an Exception: math-verify and sympy catch those."""
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """Leave the block after `_SECONDS` of work; in other threads than the main one there is no limit.
+
+    The alarm that math-verify sets goes off once, and Python drops what is raised while it runs a
+    destructor. This one goes off again until the block is left.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other receives signals
+        yield
+        return
+    working = True
+
+    def expire(*_: Any) -> None:
+        if working:
+            raise _TimeIsUpError
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS, _SECONDS / 10)
+    try:
+        yield
+    except _TimeIsUpError:
+        pass
+    finally:
+        working = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def _exponent(text: str, start: int) -> str:
