@@ -3,7 +3,7 @@
 from aent.controllers import Band, Controller, Fixed
 from aent.errors import InputError
 from aent.methods import METHODS, Method, load_method
-from aent.objective import with_bonus
+from aent.objective import with_terms
 from aent.ops import TokenStats, linear_token_stats, token_stats
 from aent.subsets import Fraction, Full, Subset, TopK, TopP
 
@@ -25,5 +25,5 @@ __all__ = [
     "linear_token_stats",
     "load_method",
     "token_stats",
-    "with_bonus",
+    "with_terms",
 ]

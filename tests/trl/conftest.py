@@ -81,3 +81,18 @@ def options(tmp_path):
         "max_steps": 3,
         "seed": 1,
     }
+
+
+@pytest.fixture
+def build(make_model, tokenizer, prompts, reward):
+    def build(trainer, config, options, model=None, **keywords):
+        return trainer(
+            model=make_model() if model is None else model,
+            reward_funcs=keywords.pop("reward_funcs", reward),
+            args=config(**options),
+            train_dataset=prompts,
+            processing_class=tokenizer,
+            **keywords,
+        )
+
+    return build

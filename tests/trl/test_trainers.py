@@ -23,21 +23,6 @@ def moving(coef=0.01, **changes):
     return {"name": "aent", "drop": 0.25, "coef": coef, **BAND, **changes}
 
 
-@pytest.fixture
-def build(make_model, tokenizer, prompts, reward):
-    def build(trainer, config, options, model=None, **keywords):
-        return trainer(
-            model=make_model() if model is None else model,
-            reward_funcs=keywords.pop("reward_funcs", reward),
-            args=config(**options),
-            train_dataset=prompts,
-            processing_class=tokenizer,
-            **keywords,
-        )
-
-    return build
-
-
 def weights(trainer):
     return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
 

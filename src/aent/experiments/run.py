@@ -44,9 +44,9 @@ class Run:
         Raises:
             InputError: naming the setting, the file or the folder at fault.
         """
-        from aent.trl.trainers import refuse_second_bonus
+        from aent.trl.fit import fitted
 
-        refuse_second_bonus(self.args, load_method(self.recipe.method))
+        fitted(self.args, load_method(self.recipe.method))
         self._evaluation()
         self._check_packages()
         if self.model_args.model_name_or_path:
