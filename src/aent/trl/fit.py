@@ -4,18 +4,20 @@ import copy
 from dataclasses import MISSING, fields
 from typing import Any
 
-from aent.errors import InputError
+from aent.errors import InputError, unknown
 from aent.methods import Method
-from aent.trl.host import CLIPPED, has_token_ratio
+from aent.trl.host import CLIPPED, LOSS_TYPES, has_token_ratio
 
 
 def fitted(args: Any, method: Method) -> Any:
     """Return the host's options with those of the method set.
 
     Raises:
-        InputError: where an option was set to something else, TRL's own entropy bonus is on beside
-            ours, or the method needs what this algorithm has not.
+        InputError: for a loss type that does not exist, an option that was set to something else, TRL's own
+            entropy bonus beside ours, or a method that needs what this algorithm has not.
     """
+    if getattr(args, "loss_type", "grpo") not in LOSS_TYPES:
+        raise unknown("loss_type", args.loss_type, LOSS_TYPES)
     _refuse_second_bonus(args, method)
     args = _with_options(args, method)
     _refuse_unfit(args, method)

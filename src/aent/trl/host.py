@@ -13,6 +13,8 @@ from trl.trainer.utils import nanstd
 
 CLIPPED = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")
 """The loss types of GRPO that clip the ratio on both sides."""
+LOSS_TYPES = (*CLIPPED, "cispo", "sapo", "vespo")
+"""All of them; the host itself looks only in the middle of the first step."""
 VISION = (
     "pixel_values",
     "image_grid_thw",

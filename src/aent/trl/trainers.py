@@ -15,7 +15,6 @@ from trl import GRPOTrainer, RLOOTrainer
 
 from aent.errors import InputError
 from aent.methods import Method, Rollouts, Tokens, load_method
-from aent.methods.clamped import AENT
 from aent.objective import clip_edges, group_advantages, masked_sum, token_advantages, with_terms
 from aent.subsets import Full
 from aent.trl.fit import fitted
@@ -66,6 +65,8 @@ class AEntMixin:
         self._aent_forward: _Forward | None = None
         self._aent_scored: list[Tensor] | None = None
         super().__init__(model, _checked(reward_funcs), args, *positional, **keywords)  # type: ignore[call-arg]
+        if paper := self.method.paper:  # what the model card cites
+            self._paper = {"title": paper.title, "id": paper.arxiv, "citation": paper.citation}
         self.controller = copy.deepcopy(self.method.controller)
         self._aent_window = torch.zeros(3)  # sums over tokens: clamped entropy, full entropy, count
         self._aent_buffer: Any = None
@@ -363,7 +364,6 @@ class AEntGRPOTrainer(AEntMixin, GRPOTrainer):
 
     _tag_names = ["trl", "grpo", "aent"]  # noqa: RUF012  (the host's form)
     _name = "GRPO with AEnt"
-    _paper = {"title": AENT.title, "id": AENT.arxiv, "citation": AENT.citation}  # noqa: RUF012
 
 
 class AEntRLOOTrainer(AEntMixin, RLOOTrainer):
@@ -371,7 +371,6 @@ class AEntRLOOTrainer(AEntMixin, RLOOTrainer):
 
     _tag_names = ["trl", "rloo", "aent"]  # noqa: RUF012
     _name = "RLOO with AEnt"
-    _paper = {"title": AENT.title, "id": AENT.arxiv, "citation": AENT.citation}  # noqa: RUF012
 
 
 def _checked(reward_funcs: Any) -> Any:
