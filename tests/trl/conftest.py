@@ -1,10 +1,15 @@
 """A tiny policy, prompts and a reward for the trainers' tests."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+sys.path.insert(0, str(Path(__file__).parent))  # for stepping.py
 
 VOCAB = 96
 
@@ -81,3 +86,18 @@ def options(tmp_path):
         "max_steps": 3,
         "seed": 1,
     }
+
+
+@pytest.fixture
+def build(make_model, tokenizer, prompts, reward):
+    def build(trainer, config, options, model=None, **keywords):
+        return trainer(
+            model=make_model() if model is None else model,
+            reward_funcs=keywords.pop("reward_funcs", reward),
+            args=config(**options),
+            train_dataset=prompts,
+            processing_class=tokenizer,
+            **keywords,
+        )
+
+    return build
