@@ -1,10 +1,11 @@
 """What entropy control costs per training step, against plain GRPO in TRL, interleaved in one run.
 
 Rounds go through all runs and back again, each on the same random policy and the same prompts, generation
-included. Prints seconds and ratios per vocabulary with an interval over rounds, and appends one row per
-run to benchmarks/step.jsonl.
+included. Prints seconds and ratios per vocabulary with an interval (20 % and 80 % of the rounds), and appends
+one row per figure to benchmarks/step.jsonl. Seconds are of the wall clock; with one thread on a CPU, of the
+process.
 
-    python benchmarks/step.py [--vocab 512 4096] [--rounds 8]
+    python benchmarks/step.py [--vocab 512 4096] [--rounds 12]
     python benchmarks/step.py --device cuda --shape 0.5b
 
 Runs: ``trl`` is plain GRPO and ``trl bonus`` its own bonus on the full entropy (``entropy_coef``);
@@ -44,6 +45,7 @@ AENT = {
     "name": "aent", "drop": 0.33, "coef": COEF, "low": 0.0, "high": 99.0, "lr": 0.0,
     "coef_min": 0.0, "coef_max": 1.0, "warmup": 0,
 }  # fmt: skip
+CLOCKS = {"process": time.process_time, "wall": time.perf_counter}
 LIMITS = {"cpu": 1.03, "cuda": 1.02}
 """What the ratio of ``aent`` to ``trl`` is asked to stay under."""
 
@@ -95,19 +97,35 @@ RUNS = {
 
 
 class StepTimes(TrainerCallback):
-    """Wall-clock seconds of each optimiser step, generation included."""
+    """Seconds of each optimiser step, with the rollout and without."""
 
-    def __init__(self, device: str):
-        self.seconds: list[float] = []
-        self.synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
+    def __init__(self, clock: str):
+        self.clock = CLOCKS[clock]
+        self.steps: list[tuple[float, float]] = []
+
+    def now(self) -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return self.clock()
 
     def on_step_begin(self, *_, **__):
-        self.synchronize()
-        self.start = time.perf_counter()
+        self.rollout, self.start = 0.0, self.now()
 
     def on_step_end(self, *_, **__):
-        self.synchronize()
-        self.seconds.append(time.perf_counter() - self.start)
+        step = self.now() - self.start
+        self.steps.append((step, step - self.rollout))
+
+    def watch(self, made: Any) -> None:
+        """Take the time of the trainer's rollouts: generation, rewards and advantages."""
+        roll_out = made._generate_and_score_completions
+
+        def timed(inputs: Any) -> Any:
+            start = self.now()
+            output = roll_out(inputs)
+            self.rollout = self.now() - start
+            return output
+
+        made._generate_and_score_completions = timed
 
 
 def prepare(run: Run, vocab: int, shape: Shape, options: argparse.Namespace):
@@ -119,7 +137,7 @@ def prepare(run: Run, vocab: int, shape: Shape, options: argparse.Namespace):
         )
     )  # fmt: skip
     on_cpu = options.device == "cpu"
-    times = StepTimes(options.device)
+    times = StepTimes(options.clock)
     made = run.trainer(
         model=model if on_cpu else model.to(torch.bfloat16),
         reward_funcs=lambda completions, **_: [float(len(c) % 3) for c in completions],
@@ -137,12 +155,13 @@ def prepare(run: Run, vocab: int, shape: Shape, options: argparse.Namespace):
         **run.keywords,
     )  # fmt: skip
     made.remove_callback(PrinterCallback)
+    times.watch(made)
     return made, times
 
 
-def median_step(made: Any, times: StepTimes, labelled: bool) -> float:
-    """Median step time of one round, seconds."""
-    times.seconds.clear()
+def median_step(made: Any, times: StepTimes, labelled: bool) -> np.ndarray:
+    """Median step time of one round, seconds: with the rollout, without."""
+    times.steps.clear()
     of_the_host = host._use_triton
     if labelled:  # only whether positions are left out; the kernels have this name in a module of their own
         host._use_triton = lambda device: True
@@ -150,28 +169,28 @@ def median_step(made: Any, times: StepTimes, labelled: bool) -> float:
         made.train()
     finally:
         host._use_triton = of_the_host
-    return float(np.median(times.seconds))
+    return np.median(times.steps, axis=0)
 
 
 def measure(vocab: int, shape: Shape, options: argparse.Namespace) -> dict[str, np.ndarray]:
-    """Median step time of each round, seconds: arrays of shape (rounds,)."""
+    """Median step time of each round, seconds: arrays of shape (2, rounds), with the rollout and without."""
     chosen = [name for name in RUNS if options.device == "cpu" or not RUNS[name].labelled]
     prepared = {name: prepare(RUNS[name], vocab, shape, options) for name in chosen}
-    medians: dict[str, list[float]] = {name: [] for name in chosen}
+    medians: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
     for round_ in range(options.rounds + 1):
         for name in chosen if round_ % 2 else reversed(chosen):
             seconds = median_step(*prepared[name], RUNS[name].labelled)
             if round_:  # the first round warms up
                 medians[name].append(seconds)
-    return {name: np.array(seconds) for name, seconds in medians.items()}
+    return {name: np.stack(seconds, 1) for name, seconds in medians.items()}
 
 
 def quantiles(values: np.ndarray) -> list[float]:
     return [round(float(q), 4) for q in np.quantile(values, [0.2, 0.5, 0.8])]
 
 
-def shown(quantiles: list[float] | None) -> str:
-    return "" if quantiles is None else "{1:.3f} [{0:.3f}, {2:.3f}]".format(*quantiles)
+def shown(quantiles: list[float]) -> str:
+    return "{1:.3f} [{0:.3f}, {2:.3f}]".format(*quantiles)
 
 
 def main() -> None:
@@ -181,10 +200,12 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="tiny")
     parser.add_argument("--device", choices=LIMITS, default="cpu")
     parser.add_argument("--vocab", type=int, nargs="+", help="default: what the shape has")
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=4, help="steps per round")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=2, help="steps per round")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    # One thread of a CPU: its own time, which hardly depends on what else the machine does
+    options.clock = "process" if (options.device, options.threads) == ("cpu", 1) else "wall"
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch sees no CUDA device")
     torch.set_num_threads(options.threads)
@@ -194,16 +215,18 @@ def main() -> None:
     made_with = {"commit": git.stdout.strip(), "versions": dict(versions())}
     for vocab in options.vocab or shape.vocab:
         seconds = measure(vocab, shape, options)
-        table = Table("run", "s/step", "/ trl", "/ trl labelled", title=f"vocabulary {vocab}")
-        for name, values in seconds.items():
-            row: dict[str, Any] = {**vars(options), **shape._asdict(), "vocab": vocab, "run": name}
-            row["seconds"] = quantiles(values)
-            row["ratio"] = quantiles(values / seconds["trl"])
-            fair = seconds.get("trl labelled")
-            row["ratio_labelled"] = None if fair is None else quantiles(values / fair)
-            table.add_row(name, *(shown(row[k]) for k in ("seconds", "ratio", "ratio_labelled")))
-            with Path(__file__).with_suffix(".jsonl").open("a") as file:
-                file.write(json.dumps({**row, **made_with}) + "\n")
+        bases = [name for name in ("trl", "trl labelled") if name in seconds]
+        table = Table("run", "seconds", *(f"/ {base}" for base in bases), title=f"vocabulary {vocab}")
+        for part, of_the_step in enumerate(("step", "step without its rollout")):
+            table.add_section()
+            table.add_row(f"[b]{of_the_step}")
+            for name, values in seconds.items():
+                figures = {"seconds": quantiles(values[part])}
+                figures |= {f"/ {base}": quantiles(values[part] / seconds[base][part]) for base in bases}
+                table.add_row(name, *map(shown, figures.values()))
+                row = {**vars(options), **shape._asdict(), "vocab": vocab, "run": name, "of": of_the_step}
+                with Path(__file__).with_suffix(".jsonl").open("a") as file:
+                    file.write(json.dumps({**row, **figures, **made_with}) + "\n")
         Console(width=110).print(table)
         print(f"asked for: aent / trl at most {LIMITS[options.device]}")
 
