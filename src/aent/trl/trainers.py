@@ -51,7 +51,7 @@ class AEntMixin:
         method: str | Mapping[str, Any] | Method | None = None,
         **keywords: Any,
     ):
-        check_host()
+        check_host(model)
         configured = getattr(args, "aent_method", None)
         if method is not None and configured is not None:
             raise InputError(
