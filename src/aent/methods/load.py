@@ -11,6 +11,8 @@ from aent.errors import InputError, unknown
 from aent.methods.base import Method
 from aent.methods.clamped import aent
 from aent.methods.classic import entropy_bonus, none
+from aent.methods.coefficient import aer, cosine_bonus, entropic, lagrangian, linear_bonus, sac, skywork
+from aent.methods.nucleus import siren
 from aent.methods.stack import stacked
 from aent.names import check_type, from_dotted_path
 
@@ -30,6 +32,14 @@ METHODS: dict[str, Callable[..., Method]] = {
     "none": none,
     "entropy-bonus": entropy_bonus,
     "aent": aent,
+    "linear-bonus": linear_bonus,
+    "cosine-bonus": cosine_bonus,
+    "sac": sac,
+    "lagrangian": lagrangian,
+    "skywork": skywork,
+    "aer": aer,
+    "entropic": entropic,
+    "siren": siren,
     "stack": stack,
 }
 
