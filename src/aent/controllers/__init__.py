@@ -9,11 +9,21 @@ from collections.abc import Callable
 
 from aent.controllers.band import Band
 from aent.controllers.base import Controller, Fixed
+from aent.controllers.gates import Gate, Sides
 
-__all__ = ["CONTROLLERS", "Band", "Controller", "Fixed"]
+__all__ = [
+    "CONTROLLERS",
+    "Band",
+    "Controller",
+    "Fixed",
+    "Gate",
+    "Sides",
+]
 
 CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "Band": Band,
     "Fixed": Fixed,
+    "Gate": Gate,
+    "Sides": Sides,
 }
 """The controllers that a recipe can name."""

@@ -1,11 +1,10 @@
 """AEnt's rule."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aent.controllers.base import require_finite
+from aent.controllers.base import require_box, require_finite, require_measured
 from aent.errors import InputError
 
 
@@ -50,11 +49,7 @@ class Band:
                 f"the entropy band has low={self.low} above high={self.high}; "
                 "give low <= high, in nats per token"
             )
-        if not self.coef_min <= self.coef <= self.coef_max:
-            raise InputError(
-                f"coef={self.coef} lies outside its box [coef_min={self.coef_min}, "
-                f"coef_max={self.coef_max}]; start inside the box or widen it"
-            )
+        require_box(self.coef, self.coef_min, self.coef_max)
         if self.lr < 0 or self.warmup < 0:
             raise InputError(
                 f"lr={self.lr} and warmup={self.warmup} must not be negative; "
@@ -72,11 +67,7 @@ class Band:
         Raises:
             InputError: if the entropy is NaN or infinite.
         """
-        if not math.isfinite(entropy):
-            raise InputError(
-                f"the measured entropy is {entropy}: the policy's logits are no longer finite. "
-                "Resume from the last checkpoint with a smaller learning rate"
-            )
+        require_measured(entropy)
         self.updates += 1
         if self.updates > self.warmup:
             outside = min(0.0, entropy - self.low) + max(0.0, entropy - self.high)

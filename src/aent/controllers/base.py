@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 from aent.errors import InputError
@@ -65,11 +65,40 @@ class Fixed:
 
 
 def require_finite(controller: Any) -> None:
-    """Raise unless every field is a finite number.
+    """Raise unless every field is a finite number, or None where that is its default.
 
     Raises:
         InputError: naming the field.
     """
-    for name, value in asdict(controller).items():
+    for name, default in ((f.name, f.default) for f in fields(controller)):
+        value = getattr(controller, name)
+        if value is None and default is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise InputError(f"{name}={value!r} of {type(controller).__name__} must be a finite number")
+
+
+def require_box(coef: float, coef_min: float, coef_max: float) -> None:
+    """Raise unless the coefficient starts inside its box.
+
+    Raises:
+        InputError: naming all three.
+    """
+    if not coef_min <= coef <= coef_max:
+        raise InputError(
+            f"coef={coef} lies outside its box [coef_min={coef_min}, "
+            f"coef_max={coef_max}]; start inside the box or widen it"
+        )
+
+
+def require_measured(entropy: float) -> None:
+    """Raise if a measured entropy is NaN or infinite.
+
+    Raises:
+        InputError: as the policy has diverged.
+    """
+    if not math.isfinite(entropy):
+        raise InputError(
+            f"the measured entropy is {entropy}: the policy's logits are no longer finite. "
+            "Resume from the last checkpoint with a smaller learning rate"
+        )
