@@ -90,14 +90,14 @@ def pass_at_k(*, k: int, threshold: float = 0.5) -> Method:
     ``A_right = (1 - R) / s; A_wrong = (1 - R - C(W-1, k-1) / C(N-1, k-1)) / s; R = 1 - C(W, k) / C(N, k);
     s = sqrt(R * (1 - R))`` for a group of N completions, W of them wrong: the mean over all k-subsets that
     hold a completion of the subset's normalised reward, which is 1 where any of it is right. With s = 0
-    all advantages are 0. A reward above `threshold` is that of a right completion.
+    all advantages are 0. A reward above `threshold` is that of a right completion. This is not the rule that
+    verl calls ``grpo_passk`` (2503.19595).
 
     There is no off switch: ``k=1`` gives GRPO's advantages with the group's standard deviation taken over
     N instead of N - 1.
 
     Source: arXiv 2508.10751, the analytical derivation; the formula as in the authors' code. k is for you
-    to choose. `threshold` is ours, the rewards there are 0 or 1. Not the rule that verl calls
-    ``grpo_passk`` (2503.19595).
+    to choose. `threshold` is ours, the rewards there are 0 or 1.
 
     Raises:
         InputError: for k < 1, and in training for groups smaller than k.
