@@ -8,11 +8,13 @@ from typing import Any
 from aent import subsets
 from aent.controllers import CONTROLLERS
 from aent.errors import InputError, unknown
+from aent.methods.advantages import entrocraft, entropy_advantage, stare
 from aent.methods.base import Method
 from aent.methods.clamped import aent
 from aent.methods.classic import entropy_bonus, none
 from aent.methods.coefficient import aer, cosine_bonus, entropic, lagrangian, linear_bonus, sac, skywork
 from aent.methods.nucleus import siren
+from aent.methods.rewards import pass_at_k, qae, unlikeliness, w_reinforce
 from aent.methods.stack import stacked
 from aent.names import check_type, from_dotted_path
 
@@ -40,6 +42,13 @@ METHODS: dict[str, Callable[..., Method]] = {
     "aer": aer,
     "entropic": entropic,
     "siren": siren,
+    "unlikeliness": unlikeliness,
+    "pass-at-k": pass_at_k,
+    "w-reinforce": w_reinforce,
+    "qae": qae,
+    "entropy-advantage": entropy_advantage,
+    "stare": stare,
+    "entrocraft": entrocraft,
     "stack": stack,
 }
 
