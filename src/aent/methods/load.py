@@ -11,6 +11,9 @@ from aent.errors import InputError, unknown
 from aent.methods.base import Method
 from aent.methods.clamped import aent
 from aent.methods.classic import entropy_bonus, none
+from aent.methods.clipping import archer, ce_gppo, clip_higher
+from aent.methods.covariance import clip_cov, kl_cov
+from aent.methods.selection import forking_tokens, steer
 from aent.methods.stack import stacked
 from aent.names import check_type, from_dotted_path
 
@@ -30,6 +33,13 @@ METHODS: dict[str, Callable[..., Method]] = {
     "none": none,
     "entropy-bonus": entropy_bonus,
     "aent": aent,
+    "clip-higher": clip_higher,
+    "ce-gppo": ce_gppo,
+    "archer": archer,
+    "clip-cov": clip_cov,
+    "kl-cov": kl_cov,
+    "forking-tokens": forking_tokens,
+    "steer": steer,
     "stack": stack,
 }
 
