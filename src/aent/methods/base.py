@@ -52,7 +52,10 @@ class Tokens:
     entropy: Float[Tensor, "batch tokens"]
     """Entropy over the method's subset. It carries gradient in `Method.bonus` only."""
     advantages: Float[Tensor, "batch tokens"]
-    """Advantages as the algorithm has them, the same for all tokens of a completion but with a critic."""
+    """Advantages as the algorithm has them, the same for all tokens of a completion but with a critic.
+
+    `Method.clip` and `Method.penalty` see what `Method.token_advantages` made of them.
+    """
     mask: Float[Tensor, "batch tokens"]
     """1 for the tokens that count, 0 for padding, truncated completions and what a tool wrote."""
     ref_logp: Float[Tensor, "batch tokens"] | None = None
@@ -60,7 +63,9 @@ class Tokens:
     group_reward: Float[Tensor, " batch"] | None = None
     """Mean reward of the completion's group; None where rollouts come in no groups."""
     clip: tuple[Edge, Edge] = (0.2, 0.2)
-    """The host's clipping of the ratio to [1 - low, 1 + high]."""
+    """The host's clipping of the ratio to [1 - low, 1 + high]; in `Method.penalty`, that of `Method.clip`."""
+    weight: float | Float[Tensor, "batch #tokens"] = 1.0
+    """What the host multiplies the policy's loss of each token with: vLLM's importance correction."""
     coef: float = 0.0
     """The controller's coefficient."""
     measured: float | None = None

@@ -15,6 +15,9 @@ from aent.methods.classic import entropy_bonus, none
 from aent.methods.coefficient import aer, cosine_bonus, entropic, lagrangian, linear_bonus, sac, skywork
 from aent.methods.nucleus import siren
 from aent.methods.rewards import pass_at_k, qae, unlikeliness, w_reinforce
+from aent.methods.clipping import archer, ce_gppo, clip_higher
+from aent.methods.covariance import clip_cov, kl_cov
+from aent.methods.selection import forking_tokens, steer
 from aent.methods.stack import stacked
 from aent.names import check_type, from_dotted_path
 
@@ -49,6 +52,13 @@ METHODS: dict[str, Callable[..., Method]] = {
     "entropy-advantage": entropy_advantage,
     "stare": stare,
     "entrocraft": entrocraft,
+    "clip-higher": clip_higher,
+    "ce-gppo": ce_gppo,
+    "archer": archer,
+    "clip-cov": clip_cov,
+    "kl-cov": kl_cov,
+    "forking-tokens": forking_tokens,
+    "steer": steer,
     "stack": stack,
 }
 

@@ -19,6 +19,7 @@ def fitted(args: Any, method: Method) -> Any:
     if getattr(args, "loss_type", "grpo") not in LOSS_TYPES:
         raise unknown("loss_type", args.loss_type, LOSS_TYPES)
     _refuse_second_bonus(args, method)
+    _refuse_other_clipping(args, method)
     args = _with_options(args, method)
     _refuse_unfit(args, method)
     return args
@@ -42,22 +43,40 @@ def _with_options(args: Any, method: Method) -> Any:
     return args
 
 
-def _refuse_unfit(args: Any, method: Method) -> None:
-    token_ratio = has_token_ratio(args)
-    loss = getattr(args, "loss_type", None)
-    critic = hasattr(args, "value_coef")
-    if (method.clip or method.needs_clip) and not (token_ratio and loss in CLIPPED):
+def _refuse_other_clipping(args: Any, method: Method) -> None:
+    """A method about the clipping of single tokens needs an algorithm that does just that."""
+    if not (method.clip or method.needs_clip):
+        return
+    token_ratio, loss = has_token_ratio(args), getattr(args, "loss_type", None)
+    if not (token_ratio and loss in CLIPPED):
         what = f"loss_type {loss!r} does not clip" if token_ratio else "its ratio is of whole completions"
         raise InputError(
             f"method {method.name!r} changes how the ratio of single tokens is clipped, but "
             f"with {type(args).__name__} {what}; choose an algorithm that clips tokens, such as grpo"
         )
+    if method.needs_clip and method.penalty:
+        for name, default in (("top_entropy_quantile", 1.0), ("off_policy_mask_threshold", None)):
+            if getattr(args, name, default) != default:
+                raise InputError(
+                    f"{name}={getattr(args, name)} leaves tokens out of TRL's loss where method "
+                    f"{method.name!r} would still add to it; leave {name} out (for the most uncertain "
+                    f"tokens, stack {method.name!r} with 'forking-tokens')"
+                )
+
+
+def _refuse_unfit(args: Any, method: Method) -> None:
+    critic = hasattr(args, "value_coef")
     if method.group_advantages and critic:
         raise InputError(
             f"method {method.name!r} makes advantages out of a group's rewards, which would replace the "
             "critic; choose an algorithm without one, such as grpo"
         )
-    if method.token_advantages and not token_ratio and loss is not None and args.beta != 0:
+    if (
+        method.token_advantages
+        and not has_token_ratio(args)
+        and hasattr(args, "loss_type")
+        and args.beta != 0
+    ):
         raise InputError(
             f"method {method.name!r} weighs single tokens; with the ratio of whole completions and "
             f"beta={args.beta} the KL term would be weighed too; set beta to 0"

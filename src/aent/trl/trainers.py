@@ -243,15 +243,16 @@ class AEntMixin:
         if not host.model.training:
             return logp
         unseen = replace(tokens, logp=logp.detach(), entropy=tokens.entropy.detach())
+        shaped = token_advantages(self.method, unseen)
+        edges = clip_edges(self.method, replace(unseen, advantages=shaped))
+        forward.tokens = replace(tokens, advantages=shaped, clip=edges)
+        host.epsilon_low, host.epsilon_high = edges
         if self.method.token_advantages:
-            shaped = token_advantages(self.method, unseen)
             if has_token_ratio(host.args):
                 inputs["advantages"] = shaped
             else:  # one ratio per completion: the weight of a token is that of its gradient
                 weight = torch.where(tokens.advantages == 0, 1.0, shaped / tokens.advantages)
                 logp = logp.detach() + weight * (logp - logp.detach())
-        if self.method.clip:
-            host.epsilon_low, host.epsilon_high = clip_edges(self.method, unseen)
         return logp
 
     def _aent_see(self, forward: "_Forward", logp: Tensor, full: Tensor) -> Tokens:
@@ -272,6 +273,7 @@ class AEntMixin:
             ref_logp=inputs.get("ref_per_token_logps"),
             group_reward=inputs.get(GROUP_REWARD),
             clip=(host.epsilon_low, host.epsilon_high),
+            weight=inputs.get("importance_sampling_ratio", 1.0),
             coef=self.coef,
             measured=self._aent_measured,
             band=None if self.controller is None else self.controller.band,
