@@ -1,10 +1,18 @@
-"""What entropy control costs per training step: AEnt against plain GRPO in TRL, interleaved in one run.
+"""What entropy control costs per training step, against plain GRPO in TRL, interleaved in one run.
 
-Rounds alternate between the trainers, each on the same random policy and the same prompts, generation
-included. Prints the ratio of medians per vocabulary with an interval over rounds, and appends one row
-per figure to benchmarks/step.jsonl.
+Rounds go through all runs and back again, each on the same random policy and the same prompts, generation
+included. Prints seconds and ratios per vocabulary with an interval (20 % and 80 % of the rounds), and appends
+one row per figure to benchmarks/step.jsonl. Seconds are of the wall clock; with one thread on a CPU, of the
+process.
 
-    python benchmarks/step.py [--vocab 512 4096] [--rounds 8]
+    python benchmarks/step.py [--vocab 512 4096] [--rounds 12]
+    python benchmarks/step.py --device cuda --shape 0.5b
+
+Runs: ``trl`` is plain GRPO and ``trl bonus`` its own bonus on the full entropy (``entropy_coef``);
+``aent full`` is a bonus on the full entropy in our pass, ``aent`` one on the clamped entropy, and ``aent at
+0`` the same method while its coefficient is 0, when TRL's kernel scores and the clamped entropy is measured
+beside it. On a CPU TRL's head scores every position of the batch and ours those of completion tokens alone;
+the runs marked ``labelled`` are TRL's with that difference taken away, as on a GPU.
 """
 
 import argparse
@@ -13,6 +21,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -24,109 +33,202 @@ from rich.console import Console
 from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer import utils as host
 
 from aent.policies.tokenizer import character_tokenizer
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
 from aent.versions import versions
 
 ALPHABET = "0123456789+-*/()= "
+COEF = 0.01
 AENT = {
-    "name": "aent", "drop": 0.33, "coef": 0.01, "low": 0.0, "high": 99.0, "lr": 0.0,
+    "name": "aent", "drop": 0.33, "coef": COEF, "low": 0.0, "high": 99.0, "lr": 0.0,
     "coef_min": 0.0, "coef_max": 1.0, "warmup": 0,
 }  # fmt: skip
-LIMITS = {512: 1.10, 4096: 1.30}
+CLOCKS = {"process": time.process_time, "wall": time.perf_counter}
+LIMITS = {"cpu": 1.03, "cuda": 1.02}
+"""What the ratio of ``aent`` to ``trl`` is asked to stay under."""
+
+
+class Shape(NamedTuple):
+    """A random policy and its work; sizes of a model are those of `transformers.LlamaConfig`."""
+
+    vocab: list[int]
+    batch: int
+    tokens: int
+    model: dict[str, Any]
+
+
+SHAPES = {
+    "tiny": Shape(
+        vocab=[512, 4096], batch=128, tokens=16,
+        model={"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 4,
+               "num_attention_heads": 4, "num_key_value_heads": 4},
+    ),
+    "0.5b": Shape(
+        vocab=[151_936], batch=32, tokens=256,
+        model={"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
+               "num_attention_heads": 14, "num_key_value_heads": 2, "tie_word_embeddings": True},
+    ),
+}  # fmt: skip
+
+
+class Run(NamedTuple):
+    """A trainer, options of its config and of its own, and whether TRL is kept from scoring prompts."""
+
+    trainer: type
+    config: type
+    options: dict[str, Any]
+    keywords: dict[str, Any]
+    labelled: bool
+
+
+BONUS = {"entropy_coef": COEF}
+FULL = {"method": {"name": "entropy-bonus", "coef": COEF}}
+RUNS = {
+    "trl": Run(GRPOTrainer, GRPOConfig, {}, {}, False),
+    "trl labelled": Run(GRPOTrainer, GRPOConfig, {}, {}, True),
+    "trl bonus": Run(GRPOTrainer, GRPOConfig, BONUS, {}, False),
+    "trl bonus labelled": Run(GRPOTrainer, GRPOConfig, BONUS, {}, True),
+    "aent full": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, FULL, False),
+    "aent": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": AENT}, False),
+    "aent at 0": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": {**AENT, "coef": 0.0}}, False),
+}
 
 
 class StepTimes(TrainerCallback):
-    """Wall-clock seconds of each optimiser step, generation included."""
+    """Seconds of each optimiser step, with the rollout and without."""
 
-    def __init__(self):
-        self.seconds: list[float] = []
+    def __init__(self, clock: str):
+        self.clock = CLOCKS[clock]
+        self.steps: list[tuple[float, float]] = []
+
+    def now(self) -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return self.clock()
 
     def on_step_begin(self, *_, **__):
-        self.start = time.perf_counter()
+        self.rollout, self.start = 0.0, self.now()
 
     def on_step_end(self, *_, **__):
-        self.seconds.append(time.perf_counter() - self.start)
+        step = self.now() - self.start
+        self.steps.append((step, step - self.rollout))
+
+    def watch(self, made: Any) -> None:
+        """Take the time of the trainer's rollouts: generation, rewards and advantages."""
+        roll_out = made._generate_and_score_completions
+
+        def timed(inputs: Any) -> Any:
+            start = self.now()
+            output = roll_out(inputs)
+            self.rollout = self.now() - start
+            return output
+
+        made._generate_and_score_completions = timed
 
 
-def trainer(kind, config, vocab: int, options: argparse.Namespace, **extra):
-    tokenizer = character_tokenizer(ALPHABET, vocab)
+def prepare(run: Run, vocab: int, shape: Shape, options: argparse.Namespace):
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=vocab, hidden_size=options.hidden, intermediate_size=4 * options.hidden,
-            num_hidden_layers=options.layers, num_attention_heads=4, num_key_value_heads=4,
-            max_position_embeddings=128, eos_token_id=1, pad_token_id=0, bos_token_id=None,
+            vocab_size=vocab, max_position_embeddings=1024, eos_token_id=1, pad_token_id=0,
+            bos_token_id=None, **shape.model,
         )
     )  # fmt: skip
-    times = StepTimes()
-    made = kind(
-        model=model,
+    on_cpu = options.device == "cpu"
+    times = StepTimes(options.clock)
+    made = run.trainer(
+        model=model if on_cpu else model.to(torch.bfloat16),
         reward_funcs=lambda completions, **_: [float(len(c) % 3) for c in completions],
-        args=config(
-            output_dir="unused", use_cpu=not torch.cuda.is_available(), bf16=False, report_to="none",
+        args=run.config(
+            output_dir="unused", use_cpu=on_cpu, bf16=not on_cpu, report_to="none",
             gradient_checkpointing=False, save_strategy="no", disable_tqdm=True, logging_steps=1000,
-            per_device_train_batch_size=options.batch, num_generations=8, beta=0.0,
-            max_completion_length=options.tokens, learning_rate=1e-4, max_steps=options.steps,
-            generation_kwargs={"suppress_tokens": [1]},  # equal lengths for both
-            dataloader_pin_memory=False, seed=0,
+            per_device_train_batch_size=shape.batch, num_generations=8, beta=0.0,
+            max_completion_length=shape.tokens, learning_rate=1e-4, max_steps=options.steps,
+            generation_kwargs={"suppress_tokens": [1]},  # equal lengths for all
+            dataloader_pin_memory=False, seed=0, **run.options,
         ),
         train_dataset=Dataset.from_dict({"prompt": [f"{i}+{i}=" for i in range(10, 74)]}),
-        processing_class=tokenizer,
+        processing_class=character_tokenizer(ALPHABET, vocab),
         callbacks=[times],
-        **extra,
+        **run.keywords,
     )  # fmt: skip
     made.remove_callback(PrinterCallback)
+    times.watch(made)
     return made, times
 
 
-def measure(vocab: int, options: argparse.Namespace) -> dict[str, np.ndarray]:
-    """Median step time of each round, seconds: arrays of shape (rounds,)."""
-    runs = {
-        "trl": trainer(GRPOTrainer, GRPOConfig, vocab, options),
-        "aent": trainer(AEntGRPOTrainer, AEntGRPOConfig, vocab, options, method=AENT),
-    }
-    medians: dict[str, list[float]] = {name: [] for name in runs}
+def median_step(made: Any, times: StepTimes, labelled: bool) -> np.ndarray:
+    """Median step time of one round, seconds: with the rollout, without."""
+    times.steps.clear()
+    of_the_host = host._use_triton
+    if labelled:  # only whether positions are left out; the kernels have this name in a module of their own
+        host._use_triton = lambda device: True
+    try:
+        made.train()
+    finally:
+        host._use_triton = of_the_host
+    return np.median(times.steps, axis=0)
+
+
+def measure(vocab: int, shape: Shape, options: argparse.Namespace) -> dict[str, np.ndarray]:
+    """Median step time of each round, seconds: arrays of shape (2, rounds), with the rollout and without."""
+    chosen = [name for name in RUNS if options.device == "cpu" or not RUNS[name].labelled]
+    prepared = {name: prepare(RUNS[name], vocab, shape, options) for name in chosen}
+    medians: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
     for round_ in range(options.rounds + 1):
-        for name, (made, times) in sorted(runs.items(), reverse=bool(round_ % 2)):
-            times.seconds.clear()
-            made.train()
+        for name in chosen if round_ % 2 else reversed(chosen):
+            seconds = median_step(*prepared[name], RUNS[name].labelled)
             if round_:  # the first round warms up
-                medians[name].append(float(np.median(times.seconds)))
-    return {name: np.array(seconds) for name, seconds in medians.items()}
+                medians[name].append(seconds)
+    return {name: np.stack(seconds, 1) for name, seconds in medians.items()}
+
+
+def quantiles(values: np.ndarray) -> list[float]:
+    return [round(float(q), 4) for q in np.quantile(values, [0.2, 0.5, 0.8])]
+
+
+def shown(quantiles: list[float]) -> str:
+    return "{1:.3f} [{0:.3f}, {2:.3f}]".format(*quantiles)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--vocab", type=int, nargs="+", default=[512, 4096])
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=4, help="steps per round")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--tokens", type=int, default=16)
-    parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=4)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shape", choices=SHAPES, default="tiny")
+    parser.add_argument("--device", choices=LIMITS, default="cpu")
+    parser.add_argument("--vocab", type=int, nargs="+", help="default: what the shape has")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=2, help="steps per round")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    # One thread of a CPU: its own time, which hardly depends on what else the machine does
+    options.clock = "process" if (options.device, options.threads) == ("cpu", 1) else "wall"
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch sees no CUDA device")
     torch.set_num_threads(options.threads)
-    table = Table("vocabulary", "TRL GRPO, s/step", "AEnt, s/step", "ratio [p20, p80]", "limit")
-    rows = []
-    for vocab in options.vocab:
-        seconds = measure(vocab, options)
-        ratios = seconds["aent"] / seconds["trl"]
-        low, middle, high = np.quantile(ratios, [0.2, 0.5, 0.8])
-        table.add_row(
-            str(vocab), f"{np.median(seconds['trl']):.3f}", f"{np.median(seconds['aent']):.3f}",
-            f"{middle:.3f} [{low:.3f}, {high:.3f}]", f"{LIMITS.get(vocab, float('nan')):.2f}",
-        )  # fmt: skip
-        rows.append({**vars(options), "vocab": vocab, "ratio": [low, middle, high]})
-    Console().print(table)
+    shape = SHAPES[options.shape]
     here = Path(__file__).parent
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=here)
-    commit = git.stdout.strip()
-    with Path(__file__).with_suffix(".jsonl").open("a") as file:
-        for row in rows:
-            file.write(json.dumps({**row, "commit": commit, "versions": dict(versions())}) + "\n")
+    made_with = {"commit": git.stdout.strip(), "versions": dict(versions())}
+    for vocab in options.vocab or shape.vocab:
+        seconds = measure(vocab, shape, options)
+        bases = [name for name in ("trl", "trl labelled") if name in seconds]
+        table = Table("run", "seconds", *(f"/ {base}" for base in bases), title=f"vocabulary {vocab}")
+        for part, of_the_step in enumerate(("step", "step without its rollout")):
+            table.add_section()
+            table.add_row(f"[b]{of_the_step}")
+            for name, values in seconds.items():
+                figures = {"seconds": quantiles(values[part])}
+                figures |= {f"/ {base}": quantiles(values[part] / seconds[base][part]) for base in bases}
+                table.add_row(name, *map(shown, figures.values()))
+                row = {**vars(options), **shape._asdict(), "vocab": vocab, "run": name, "of": of_the_step}
+                with Path(__file__).with_suffix(".jsonl").open("a") as file:
+                    file.write(json.dumps({**row, **figures, **made_with}) + "\n")
+        Console(width=110).print(table)
+        print(f"asked for: aent / trl at most {LIMITS[options.device]}")
 
 
 if __name__ == "__main__":

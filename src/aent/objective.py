@@ -5,6 +5,7 @@
    loss of them.
 3. loss: `with_terms` adds to what the host made. This is the only place that writes ``- coef * entropy``:
    with `coef` > 0 the optimiser, which minimises, is pulled towards higher entropy.
+4. measurement: `measured` says how much each token counts in the entropy that the controller is shown.
 
 What is not here: how the coefficient moves (`aent.controllers`), what the entropy is (`aent.ops`), and the
 policy-gradient loss itself, which stays the host's.
@@ -73,6 +74,18 @@ def with_terms(
     if method.bonus is not None and method.controller is not None and tokens.coef != 0:
         loss = loss - masked_sum(method.bonus(tokens), tokens.mask) / count
     return loss
+
+
+def measured(method: "Method", tokens: "Tokens") -> Float[Tensor, "batch tokens"]:
+    """Weight of each token in ``sum_t weight_t * H_t / sum_t weight_t``, what the controller is shown.
+
+    The sums go over all tokens behind an update of the controller; without a `measure` of the method's,
+    every token that is not masked counts once.
+    """
+    if method.measure is None:
+        return tokens.mask
+    with torch.no_grad():
+        return method.measure(tokens) * tokens.mask
 
 
 def entropy_bonus(tokens: "Tokens") -> Float[Tensor, "batch tokens"]:

@@ -1,10 +1,15 @@
 """A tiny policy, prompts and a reward for the trainers' tests."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+sys.path.insert(0, str(Path(__file__).parent))  # for stepping.py
 
 VOCAB = 96
 

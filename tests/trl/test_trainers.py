@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
+from stepping import gradient, logged, naive_clamped_entropy, rollout, weights
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from aent import Band, Fixed, Fraction, InputError, Method
@@ -21,44 +21,6 @@ BAND = {"low": 4.3, "high": 4.4, "lr": 0.02, "coef_min": 0.0, "coef_max": 0.5, "
 
 def moving(coef=0.01, **changes):
     return {"name": "aent", "drop": 0.25, "coef": coef, **BAND, **changes}
-
-
-def weights(trainer):
-    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
-
-
-def gradient(trainer, loss):
-    trainer.model.zero_grad()
-    loss.backward()
-    return torch.cat([p.grad.flatten().clone() for p in trainer.model.parameters() if p.grad is not None])
-
-
-def rollout(trainer, rows, edit=None):
-    """One generation batch, scored, as the training loop would prepare it; `edit` changes it first."""
-    if edit is not None:
-        generate = trainer._generate_and_score_completions
-        trainer._generate_and_score_completions = lambda batch: edit(generate(batch))
-    trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
-    trainer.model.train()
-    group = trainer.num_generations
-    return trainer._prepare_inputs([trainer.train_dataset[i // group] for i in range(rows)])
-
-
-def naive_clamped_entropy(model, inputs, drop, temperature):
-    """Mean entropy of softmax over all logits but the int(drop * V) smallest; autograd, all logits held."""
-    ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
-    attention = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
-    length = inputs["completion_ids"].size(1)
-    logits = model(input_ids=ids, attention_mask=attention).logits[:, -length - 1 : -1].float() / temperature
-    dropped = logits.topk(int(drop * logits.size(-1)), largest=False).indices
-    logits = logits.scatter(-1, dropped, -torch.inf)
-    terms = F.softmax(logits, -1) * F.log_softmax(logits, -1).masked_fill(logits.isinf(), 0)
-    mask = inputs["completion_mask"]
-    return (-terms.sum(-1) * mask).sum() / mask.sum()
-
-
-def logged(trainer, key):
-    return [row[key] for row in trainer.state.log_history if key in row]
 
 
 @BOTH
@@ -315,34 +277,6 @@ def test_peft_adapters_train(kind, build, options):
     trainer.train()
     assert all(p.abs().max() > 0 for p in adapter)
     assert len(logged(trainer, "aent/entropy")) == 3
-
-
-@pytest.mark.parametrize("shape", [{"tie_word_embeddings": True}], ids=str)
-def test_tied_head(shape, build, options, make_model):
-    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=moving(), model=make_model(**shape))
-    trainer.train()
-    assert len(logged(trainer, "aent/entropy")) == 3
-
-
-def test_soft_capped_logits(build, options, tokenizer):
-    """Gemma 2 caps its logits; the entropy must be that of the capped policy."""
-    from transformers import Gemma2Config, Gemma2ForCausalLM
-
-    torch.manual_seed(0)
-    model = Gemma2ForCausalLM(
-        Gemma2Config(
-            vocab_size=96, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=2, head_dim=16, final_logit_softcapping=2.0,
-            initializer_range=0.5, eos_token_id=1, pad_token_id=0, bos_token_id=None,
-        )
-    )  # fmt: skip
-    method = Method(name="test", subset=Fraction(drop=0.25), controller=Fixed(coef=0.3))
-    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=method, model=model)
-    inputs = rollout(trainer, 16)
-    trainer._compute_loss(trainer.model, inputs)
-    measured = (trainer._aent_window[0] / trainer._aent_window[2]).item()
-    expected = naive_clamped_entropy(trainer.model, inputs, 0.25, 1.0).item()
-    assert measured == pytest.approx(expected, abs=1e-5)
 
 
 def test_conflicting_bonus_is_refused(build, options):

@@ -65,6 +65,8 @@ class Tokens:
     """The controller's coefficient."""
     measured: float | None = None
     """The entropy the controller was last shown; None before the first window."""
+    band: tuple[float, float] | None = None
+    """The entropy that the controller aims at (low, high); None where it has no aim, or none yet."""
     gather: Callable[[Float[Tensor, " n"]], Float[Tensor, " m"]] = field(default=lambda values: values)
     """From values on this rank (as many as there are) to those of all ranks."""
 
@@ -105,6 +107,8 @@ class Method:
     """What is subtracted from the loss, as a mean over tokens; without a controller, nothing is."""
     controller: Controller | None = None
     """How the coefficient moves."""
+    measure: Callable[[Tokens], Float[Tensor, "batch tokens"]] | None = None
+    """The weight of each token in the mean entropy that the controller is shown; 1 where None."""
     needs_clip: bool = False
     """Whether the method is about the clipping of single tokens, so that the algorithm must do that."""
     paper: Paper | None = None

@@ -12,6 +12,8 @@ from aent.methods.advantages import entrocraft, entropy_advantage, stare
 from aent.methods.base import Method
 from aent.methods.clamped import aent
 from aent.methods.classic import entropy_bonus, none
+from aent.methods.coefficient import aer, cosine_bonus, entropic, lagrangian, linear_bonus, sac, skywork
+from aent.methods.nucleus import siren
 from aent.methods.rewards import pass_at_k, qae, unlikeliness, w_reinforce
 from aent.methods.stack import stacked
 from aent.names import check_type, from_dotted_path
@@ -32,6 +34,14 @@ METHODS: dict[str, Callable[..., Method]] = {
     "none": none,
     "entropy-bonus": entropy_bonus,
     "aent": aent,
+    "linear-bonus": linear_bonus,
+    "cosine-bonus": cosine_bonus,
+    "sac": sac,
+    "lagrangian": lagrangian,
+    "skywork": skywork,
+    "aer": aer,
+    "entropic": entropic,
+    "siren": siren,
     "unlikeliness": unlikeliness,
     "pass-at-k": pass_at_k,
     "w-reinforce": w_reinforce,

@@ -10,8 +10,9 @@ from aent.methods.base import Method
 def stacked(methods: Sequence[Method]) -> Method:
     """Return the method that does what all of these do.
 
-    At most one of them may have a controller (with its subset, bonus and what the coefficient drives),
-    and no part may be filled twice; of the host's options each may be set once, or to the same value.
+    At most one of them may have a controller (with its subset, bonus, measure and what the coefficient
+    drives), and no part may be filled twice; of the host's options each may be set once, or to the same
+    value.
 
     Raises:
         InputError: for fewer than two methods, or two that fill the same part; it names both.
@@ -36,6 +37,7 @@ def stacked(methods: Sequence[Method]) -> Method:
             "options": _options(methods),
             "subset": controlled.subset,
             "bonus": controlled.bonus,
+            "measure": controlled.measure,
             "needs_clip": any(m.needs_clip for m in methods),
             "paper": controlled.paper,
         }

@@ -9,21 +9,28 @@ heads, MoE losses, vision inputs, PEFT) stays the host's.
 import functools
 import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
 from trl.trainer import utils as host
 
 from aent.errors import InputError
-from aent.ops import linear_token_stats
-from aent.subsets import Subset
+from aent.ops import TokenStats, linear_token_stats
+from aent.subsets import Full, Subset
 
 KERNEL = "_ChunkedLogProbFunction"
 COMPACT = "_use_triton"
+FILLED = ("log_probs", "entropy")
+"""Fields of the host's output that come out of our pass."""
+WEIGHTS = (nn.Parameter, Tensor, DTensor)
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 HOST_NAMES = (
     KERNEL,
     COMPACT,
@@ -33,13 +40,52 @@ HOST_NAMES = (
 )
 
 
-def check_host() -> None:
-    """Raise if TRL's fused head is not the one this module knows how to fill."""
+def check_host(model: Any) -> None:
+    """Check what a trainer is about to build on: TRL's fused head, and a model that could carry one.
+
+    Raises:
+        InputError: if this TRL has another fused head than the one this module knows how to fill, or
+            a model that was handed over is no causal language model.
+    """
     missing = [name for name in HOST_NAMES if not hasattr(host, name)]
     if missing:
         raise InputError(
             f"this TRL has no {', '.join('trl.trainer.utils.' + name for name in missing)}, which aent "
             "builds on; install trl>=1.16,<2"
+        )
+    if not isinstance(model, PreTrainedModel):
+        return
+    kind = "an encoder-decoder" if model.config.is_encoder_decoder else "a model without an output layer"
+    if model.config.is_encoder_decoder or model.get_output_embeddings() is None:
+        raise InputError(
+            f"{type(model).__name__} is {kind}; TRL trains causal language models: load the checkpoint "
+            "with AutoModelForCausalLM"
+        )
+
+
+def check_head(model: Any) -> None:
+    """Check that the logits are hidden states times the output layer's weight, plus its bias.
+
+    That product is all that a fused head computes; what else the layer does would be left out in silence.
+
+    Raises:
+        InputError: if the output layer is no `torch.nn.Linear`, or its weight is quantized.
+    """
+    head = model.get_output_embeddings()
+    linear = head.original_module if isinstance(head, ModulesToSaveWrapper) else head
+    if not isinstance(linear, nn.Linear):
+        raise InputError(
+            f"the output layer of {type(model).__name__} is a {type(head).__name__}, but it must be a "
+            "torch.nn.Linear, of which the fused LM head reads weight and bias; keep it out of PEFT's "
+            "target_modules and trainable_token_indices (modules_to_save=['lm_head'] trains it whole) and "
+            "out of quantization, or choose a method without a coefficient, such as 'none'"
+        )
+    if type(linear.weight) not in WEIGHTS or linear.weight.dtype not in DTYPES:
+        raise InputError(
+            f"the weight of the output layer of {type(model).__name__} is quantized: it is a "
+            f"{type(linear.weight).__name__} of {linear.weight.dtype}; it must be one of "
+            f"{', '.join(map(str, DTYPES))}: leave 'lm_head' out of the quantization (for bitsandbytes "
+            "BitsAndBytesConfig(llm_int8_skip_modules=['lm_head']))"
         )
 
 
@@ -58,7 +104,6 @@ class EntropyHead:
         self.bonus = False
         """Whether the loss will carry the entropy; if not, the host's own kernel stays in charge."""
         self._recorded: list[tuple[Tensor, Tensor]] | None = None
-        self._flat: Tensor | None = None
 
     @contextmanager
     def recording(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
@@ -71,75 +116,126 @@ class EntropyHead:
             self._recorded = None
 
     def attach(self, model: nn.Module) -> None:
-        """Wrap the forward of a model that TRL has given a fused head."""
+        """Wrap the forward of a model that TRL has given a fused head.
+
+        Raises:
+            InputError: if it has none, or `check_head` finds an output layer that does not fit.
+        """
         inner = model.forward
         if "fused_lm_head" not in inspect.signature(inner, follow_wrapped=False).parameters:
             raise InputError(
                 f"{type(model).__name__} carries no fused LM head of TRL's; install trl>=1.16,<2 and "
                 "give the trainer a causal language model of transformers"
             )
+        check_head(model)
 
         # Keep the original signature: `generate` validates its model kwargs against it
         @functools.wraps(type(model).forward)
         def forward(_: nn.Module, *args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
             if not fused_lm_head:
                 return inner(*args, **kwargs)
-            if not self.bonus and self._recorded is None:
-                return inner(*args, fused_lm_head=True, **kwargs)
-            with self._kernel_in_place():
-                output = inner(*args, fused_lm_head=True, **kwargs)
-            return self._record(output)
+            host_forward = functools.partial(inner, *args, fused_lm_head=True, **kwargs)
+            if self.bonus:
+                output, clamped = self._score(host_forward)
+            elif self._recorded is None:
+                return host_forward()
+            elif isinstance(self.subset, Full):  # the host's own entropy is the one asked for
+                output = host_forward()
+                clamped = output.entropy
+            else:
+                output, clamped = self._measure(host_forward, _labelled(**kwargs))
+            if self._recorded is not None:
+                self._recorded.append((clamped, output.entropy))
+            return AEntOutput(**output, clamped_entropy=clamped)
 
         model.forward = types.MethodType(forward, model)
 
-    @contextmanager
-    def _kernel_in_place(self) -> Iterator[None]:
-        kernel, compact = getattr(host, KERNEL), getattr(host, COMPACT)
-        apply = self._score if self.bonus else functools.partial(self._measure, kernel.apply)
-        setattr(host, KERNEL, types.SimpleNamespace(apply=apply))
-        if self.bonus:  # only the positions that carry a label need a score, on any device
-            setattr(host, COMPACT, lambda device: True)
-        try:
-            yield
-        finally:
-            setattr(host, KERNEL, kernel)
-            setattr(host, COMPACT, compact)
+    def _score(self, host_forward: Callable[[], Any]) -> tuple[Any, Tensor]:
+        """Run the host's forward with our kernel for its own; return output and clamped entropy."""
+        kernel, found = getattr(host, KERNEL), list[Tensor]()
 
-    def _score(
+        def apply(*args: Any) -> tuple[Tensor | None, ...]:
+            stats = self._statistics(*args)
+            found.append(stats.entropy)
+            *given, outputs = args
+            others = tuple(name for name in outputs if name not in FILLED)
+            full_entropy = stats.full_entropy if "entropy" in outputs else None
+            if not others:
+                return stats.logp, full_entropy, None, None, None
+            with torch.no_grad():  # the fields that carry no gradient in the host either
+                return stats.logp, full_entropy, *kernel.apply(*given, others)[2:]
+
+        # Only the positions that carry a label need a score, on any device
+        with _in_place(apply, **{COMPACT: lambda device: True}):
+            output = host_forward()
+        return output, _spread(found, output.label_mask)
+
+    def _measure(self, host_forward: Callable[[], Any], labelled: Tensor) -> tuple[Any, Tensor]:
+        """Run the host's forward as it is, and our kernel without gradient beside its own."""
+        kernel, found = getattr(host, KERNEL), list[Tensor]()
+
+        def apply(hidden: Tensor, weight: Any, bias: Any, targets: Tensor, *rest: Any) -> Any:
+            every = len(targets) == labelled.numel()
+            rows = labelled.flatten().to(targets.device) if every else slice(None)
+            with torch.no_grad():
+                stats = self._statistics(hidden[rows], weight, bias, targets[rows], *rest)
+            found.append(stats.entropy)
+            return kernel.apply(hidden, weight, bias, targets, *rest)
+
+        with _in_place(apply):
+            output = host_forward()
+        return output, _spread(found, output.label_mask)
+
+    def _statistics(
         self, hidden: Tensor, weight: Any, bias: Any, targets: Tensor,
-        temperature: float, _: int, softcap: float | None, scale: float, outputs: tuple[str, ...],
-    ) -> tuple[Tensor | None, ...]:  # fmt: skip
-        """Stand in for the host's kernel: same arguments, same five results."""
+        temperature: float, _: int, softcap: float | None, scale: float, *__: Any,
+    ) -> TokenStats:  # fmt: skip
+        """Take the arguments of the host's kernel.
+
+        Its logits ``c tanh(s z / c) / T`` are ``c' tanh(z / c') / T'`` with ``c' = c / s``, ``T' = T / s``,
+        which leaves hidden states of low precision as they are.
+        """
         head: tuple[Any, ...] = (weight, bias)
-        stats = linear_token_stats(
-            hidden * scale if scale != 1.0 else hidden,
-            weight,
+        device = hidden.device.type
+        # As the host: products in the dtype of autocast, else of the hidden states (Mamba's are float32)
+        cast: list[Any] = [
+            x if x is None or torch.is_autocast_enabled(device) else x.to(hidden.dtype) for x in head
+        ]
+        return linear_token_stats(
+            hidden,
+            cast[0],
             targets,
-            bias=None if bias is None else bias * scale,
+            bias=cast[1],
             subset=self.subset,
-            temperature=temperature,
-            softcap=softcap,
+            temperature=temperature / scale,
+            softcap=None if softcap is None else softcap / scale,
             gather=lambda: host.maybe_gather_lm_head_ctx(*head),
         )
-        self._flat = stats.entropy
-        return stats.logp, stats.full_entropy if "entropy" in outputs else None, None, None, None
 
-    def _measure(self, apply: Any, *args: Any) -> tuple[Tensor | None, ...]:
-        """Run the host's kernel, and ours beside it without gradient."""
-        results = apply(*args)
-        with torch.no_grad():
-            self._score(*args)
-        return results
 
-    def _record(self, output: Any) -> AEntOutput:
-        flat, mask = self._flat, output.label_mask
-        self._flat = None
-        assert flat is not None, "the host's fused forward did not call its kernel"
-        entropy = (
-            flat.view(mask.shape).masked_fill(~mask, 0)
-            if flat.numel() == mask.numel()
-            else flat.new_zeros(mask.shape).masked_scatter(mask, flat)
-        )
-        if self._recorded is not None:
-            self._recorded.append((entropy, output.entropy))
-        return AEntOutput(**output, clamped_entropy=entropy)
+@contextmanager
+def _in_place(apply: Callable[..., Any], **others: Any) -> Iterator[None]:
+    """Let the host call `apply` for its kernel, and `others` for its names, while the context lasts."""
+    swapped = {KERNEL: types.SimpleNamespace(apply=apply), **others}
+    kept = {name: getattr(host, name) for name in swapped}
+    try:
+        for name, value in swapped.items():
+            setattr(host, name, value)
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(host, name, value)
+
+
+def _labelled(labels: Tensor | None = None, shift_labels: Tensor | None = None, **_: Any) -> Tensor:
+    """The positions that the host scores: those of next tokens with a label."""
+    if shift_labels is None:
+        assert labels is not None, "the host scores without labels"
+        shift_labels = labels[:, 1:]
+    return shift_labels != -100
+
+
+def _spread(found: list[Tensor], mask: Tensor) -> Tensor:
+    """Put the values of the labelled positions where they belong, with zeros around them."""
+    (flat,) = found  # one call of the kernel per forward
+    return flat.new_zeros(mask.shape).masked_scatter(mask, flat)

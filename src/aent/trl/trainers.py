@@ -15,7 +15,14 @@ from trl import GRPOTrainer, RLOOTrainer
 
 from aent.errors import InputError
 from aent.methods import Method, Rollouts, Tokens, load_method
-from aent.objective import clip_edges, group_advantages, masked_sum, token_advantages, with_terms
+from aent.objective import (
+    clip_edges,
+    group_advantages,
+    masked_sum,
+    measured,
+    token_advantages,
+    with_terms,
+)
 from aent.subsets import Full
 from aent.trl.fit import fitted
 from aent.trl.head import EntropyHead, check_host
@@ -29,9 +36,9 @@ OLD_LOGP, GROUP_REWARD = "aent_old_logp", "aent_group_reward"  # travel with the
 class AEntMixin:
     """Adds an entropy method to a trainer that keeps TRL's `_compute_loss`. List it before the trainer.
 
-    Metrics, per logging step: ``aent/entropy`` (over the method's subset, nats per token),
-    ``aent/full_entropy`` and, for a method with a controller, ``aent/coef``, for one with a band,
-    ``aent/low`` and ``aent/high``.
+    Metrics, per logging step: ``aent/entropy`` (what the controller is shown: over the method's subset,
+    nats per token), ``aent/full_entropy`` and, for a method with a controller, ``aent/coef``, for one with
+    a band, ``aent/low`` and ``aent/high``.
 
     Args:
         method: a `Method`, a name, a mapping or a dotted path (see `aent.methods.load_method`); taken
@@ -51,7 +58,7 @@ class AEntMixin:
         method: str | Mapping[str, Any] | Method | None = None,
         **keywords: Any,
     ):
-        check_host()
+        check_host(model)
         configured = getattr(args, "aent_method", None)
         if method is not None and configured is not None:
             raise InputError(
@@ -68,7 +75,7 @@ class AEntMixin:
         if paper := self.method.paper:  # what the model card cites
             self._paper = {"title": paper.title, "id": paper.arxiv, "citation": paper.citation}
         self.controller = copy.deepcopy(self.method.controller)
-        self._aent_window = torch.zeros(3)  # sums over tokens: clamped entropy, full entropy, count
+        self._aent_window = torch.zeros(4)  # sums over tokens: clamped and full entropy, their weights
         self._aent_buffer: Any = None
         self._aent_tokens = 1.0
         self._aent_rollouts = 0
@@ -189,7 +196,8 @@ class AEntMixin:
         with self._aent_in_forward({**inputs}) as forward:
             loss = super()._compute_loss(model, forward.inputs)  # type: ignore[misc]
         tokens, full = forward.tokens, forward.full_entropy
-        sums = [masked_sum(tokens.entropy, tokens.mask), masked_sum(full, tokens.mask), tokens.mask.sum()]
+        weight, mask = measured(self.method, tokens), tokens.mask
+        sums = [masked_sum(tokens.entropy, weight), masked_sum(full, mask), weight.sum(), mask.sum()]
         window = torch.stack([s.detach().float() for s in sums])
         if not cast(Any, self).model.training:
             self._aent_log("eval", window)
@@ -266,6 +274,7 @@ class AEntMixin:
             clip=(host.epsilon_low, host.epsilon_high),
             coef=self.coef,
             measured=self._aent_measured,
+            band=None if self.controller is None else self.controller.band,
             gather=partial(_gather_all, host.accelerator),
         )
 
@@ -281,13 +290,14 @@ class AEntMixin:
     def _aent_log(self, mode: str, window: Tensor) -> float | None:
         """Log the entropies of a window summed over ranks; return the clamped one, None without tokens."""
         host = cast(Any, self)
-        clamped, full, count = host.accelerator.reduce(window, reduction="sum").tolist()
-        if count == 0:
-            return None
+        clamped, full, weight, count = host.accelerator.reduce(window, reduction="sum").tolist()
         metrics = host._metrics[mode]
-        metrics["aent/entropy"].append(clamped / count)
-        metrics["aent/full_entropy"].append(full / count)
-        return clamped / count
+        if count > 0:
+            metrics["aent/full_entropy"].append(full / count)
+        if weight == 0:
+            return None
+        metrics["aent/entropy"].append(clamped / weight)
+        return clamped / weight
 
     def _aent_step_end(self) -> None:
         """After an optimiser step: log, and let the controller see the window where it is complete."""

@@ -1,0 +1,44 @@
+"""FSDP2 on two processes: the same steps as without sharding, the output layer sharded too."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fsdp")
+    script = Path(__file__).parent / "fsdp_ranks.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*command, str(script), str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_ranks_agree(ranks):
+    assert ranks[0] == ranks[1]
+    assert len(set(ranks[0]["sharded"]["coefs"])) == 3  # the controller moved at every step
+
+
+@pytest.mark.parametrize("tied", ["", ", tied"])
+def test_sharding_changes_nothing(tied, ranks):
+    whole, sharded = ranks[0][f"whole{tied}"], ranks[0][f"sharded{tied}"]
+    assert (whole["rows_of_the_head"], sharded["rows_of_the_head"]) == (96, 48)
+    assert sharded["coefs"] == pytest.approx(whole["coefs"], abs=1e-6)
+    assert sharded["losses"] == pytest.approx(whole["losses"], abs=1e-5)
+    assert sharded["weights"] == pytest.approx(whole["weights"], abs=1e-5)
+
+
+def test_a_sharded_run_resumes(ranks):
+    whole, resumed = ranks[0]["sharded"], ranks[0]["sharded, resumed"]
+    assert resumed == whole
