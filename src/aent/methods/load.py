@@ -12,11 +12,11 @@ from aent.methods.advantages import entrocraft, entropy_advantage, stare
 from aent.methods.base import Method
 from aent.methods.clamped import aent
 from aent.methods.classic import entropy_bonus, none
+from aent.methods.clipping import archer, ce_gppo, clip_higher
 from aent.methods.coefficient import aer, cosine_bonus, entropic, lagrangian, linear_bonus, sac, skywork
+from aent.methods.covariance import clip_cov, kl_cov
 from aent.methods.nucleus import siren
 from aent.methods.rewards import pass_at_k, qae, unlikeliness, w_reinforce
-from aent.methods.clipping import archer, ce_gppo, clip_higher
-from aent.methods.covariance import clip_cov, kl_cov
 from aent.methods.selection import forking_tokens, steer
 from aent.methods.stack import stacked
 from aent.names import check_type, from_dotted_path
