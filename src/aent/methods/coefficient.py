@@ -158,7 +158,8 @@ def aer(*, coef: float, lr: float, easy: float, hard: float, share: float = 0.4)
     `easy` (all rewarded), and the projected dual step. Rewards are taken to lie between 0 and 1; a mean
     outside counts as 0 or 1.
 
-    Source: arXiv 2510.10959, abstract only; a share of about 0.4 is said to be best by a digest of it.
+    Source: arXiv 2510.10959, abstract only; that a share (tau in the paper) of about 0.4 is best says a
+    digest of it. No code was found.
     """
     if not 0 <= easy <= hard:
         raise InputError(
