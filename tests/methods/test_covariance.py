@@ -61,7 +61,7 @@ def test_clip_cov_takes_no_token_outside_its_bounds_or_clipped_already():
 
 
 def test_clip_cov_draws_with_torchs_generator():
-    """40 of 400 equal candidates: always 40, again the same 40 from the same state, and others from another."""
+    """40 of 400 candidates: always 40, the same 40 from the same state, and others from another."""
     wide = Tokens(
         logp=torch.linspace(-3, -1, 800).view(2, 400),
         old_logp=torch.linspace(-3, -1, 800).view(2, 400),

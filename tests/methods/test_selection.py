@@ -45,7 +45,9 @@ def test_the_quantile_of_forking_tokens_is_of_all_ranks():
 
 
 def test_entropy_change_by_hand():
-    """abs(A / pi_old * pi (1 - pi) (log pi + H)), first row: 1 / 0.5 * 0.5 * 0.5 * (ln 0.5 + 1) = 0.5 * 0.3069;
+    """abs(A / pi_old * pi (1 - pi) (log pi + H)).
+
+    First row: 1 / 0.5 * 0.5 * 0.5 * (ln 0.5 + 1) = 0.5 * 0.3069;
     1 / 0.5 * 0.25 * 0.75 * (ln 0.25 + 2) = 0.375 * 0.6137; 1 / 0.8 * 0.8 * 0.2 * (ln 0.8 + 0.5) = 0.2 *
     0.2769. Second: 2 / 0.25 * 0.5 * 0.5 * (ln 0.5 + 1.5) = 2 * 0.8069; 2 * 0.9 * abs(ln 0.1 + 0.25) = 1.8 *
     2.0526. A certain token changes nothing.
@@ -57,7 +59,7 @@ def test_entropy_change_by_hand():
 
 
 def test_steer_by_hand():
-    """Changes of the tokens that count, from 0.05537 to 3.69465: the smallest weighs 1.2, the largest 0.8, and
+    """Changes of the tokens that count, from 0.05537 to 3.69465: the smallest weighs 1.2, the largest 0.8,
     1.613706 between them 1.2 - 0.4 * (1.613706 - 0.055371) / (3.694653 - 0.055371) = 1.028720.
     """
     weights = steer().token_advantages(TOKENS) / TOKENS.advantages
