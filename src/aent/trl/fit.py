@@ -57,6 +57,12 @@ def _refuse_unfit(args: Any, method: Method) -> None:
             f"method {method.name!r} makes advantages out of a group's rewards, which would replace the "
             "critic; choose an algorithm without one, such as grpo"
         )
+    if method.group_advantages and loss is None and args.beta != 0:
+        raise InputError(
+            f"method {method.name!r} makes advantages out of the rewards alone, but with beta={args.beta} "
+            f"{type(args).__name__} charges the KL to them; set beta to 0, or choose grpo, which has the KL "
+            "in its loss"
+        )
     if method.token_advantages and not token_ratio and loss is not None and args.beta != 0:
         raise InputError(
             f"method {method.name!r} weighs single tokens; with the ratio of whole completions and "
