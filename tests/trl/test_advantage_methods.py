@@ -5,9 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from stepping import gradient, logged, naive_logits, weights
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
+from aent import InputError, load_method
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
+from aent.trl.fit import fitted
 
 GRPO = (AEntGRPOTrainer, AEntGRPOConfig, GRPOTrainer, GRPOConfig)
 RLOO = (AEntRLOOTrainer, AEntRLOOConfig, RLOOTrainer, RLOOConfig)
@@ -32,20 +35,6 @@ ON = [
     {"name": "entrocraft", "steps": 20, "low": 4.2, "high": 4.2, "low_end": 3.8, "high_end": 3.8},
 ]
 """Methods that have something to do with a policy this flat (4 nats per token)."""
-
-
-def weights(trainer):
-    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
-
-
-def logged(trainer, key):
-    return [row[key] for row in trainer.state.log_history if key in row]
-
-
-def gradient(trainer, loss):
-    trainer.model.zero_grad()
-    loss.backward()
-    return torch.cat([p.grad.flatten().clone() for p in trainer.model.parameters() if p.grad is not None])
 
 
 def rollout(trainer, rows):
@@ -161,11 +150,7 @@ BY_HAND = {
 
 def score(model, inputs):
     """Log-probabilities and entropies of the completions, all logits held; and their mask."""
-    ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
-    attention = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
-    length = inputs["completion_ids"].size(1)
-    logits = model(input_ids=ids, attention_mask=attention).logits[:, -length - 1 : -1]
-    policy = torch.distributions.Categorical(logits=logits)
+    policy = torch.distributions.Categorical(logits=naive_logits(model, inputs, 1.0))
     return policy.log_prob(inputs["completion_ids"]), policy.entropy(), inputs["completion_mask"].float()
 
 
@@ -226,3 +211,13 @@ def test_qae_with_the_median_of_symmetric_rewards_is_grpo(build, options):
     theirs.train()
     assert ours.epsilon_high == 0.28
     assert torch.equal(weights(ours), weights(theirs))
+
+
+def test_advantages_of_a_group_do_not_drop_rloos_kl_in_silence(options):
+    """RLOO charges the KL to rewards, which these methods replace; GRPO has it in the loss."""
+    options |= {"beta": 0.05}
+    method = load_method({"name": "pass-at-k", "k": 2})
+    with pytest.raises(InputError, match=r"'pass-at-k' .*beta=0\.05.*set beta to 0"):
+        fitted(AEntRLOOConfig(**options), method)
+    assert fitted(AEntGRPOConfig(**options), method).beta == 0.05
+    assert fitted(AEntRLOOConfig(**options), load_method("unlikeliness")).beta == 0.05

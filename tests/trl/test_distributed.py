@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stepping import naive_logits
 
 from aent.methods.rewards import pass_at_k_advantages, unlikely_rewards
 
@@ -70,11 +71,8 @@ def test_unlikeliness_over_two_ranks_is_that_of_one_process(one_group, make_mode
     model, means = make_model(), []
     for rank in ranks:
         seen = {name: torch.tensor(values) for name, values in rank.items()}
-        ids = torch.cat([seen["prompt_ids"], seen["completion_ids"]], 1)
-        attention = torch.cat([seen["prompt_mask"], seen["completion_mask"]], 1)
-        length = seen["completion_ids"].size(1)
         with torch.no_grad():
-            logits = model(input_ids=ids, attention_mask=attention).logits[:, -length - 1 : -1]
+            logits = naive_logits(model, seen, 1.0)
         logp = logits.log_softmax(-1).gather(-1, seen["completion_ids"][..., None])[..., 0]
         mask = seen["completion_mask"]
         means.append((logp * mask).sum(1) / mask.sum(1))

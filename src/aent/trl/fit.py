@@ -71,12 +71,14 @@ def _refuse_unfit(args: Any, method: Method) -> None:
             f"method {method.name!r} makes advantages out of a group's rewards, which would replace the "
             "critic; choose an algorithm without one, such as grpo"
         )
-    if (
-        method.token_advantages
-        and not has_token_ratio(args)
-        and hasattr(args, "loss_type")
-        and args.beta != 0
-    ):
+    in_loss = hasattr(args, "loss_type")  # where RLOO has none, its KL is charged to the reward
+    if method.group_advantages and not in_loss and args.beta != 0:
+        raise InputError(
+            f"method {method.name!r} makes advantages out of the rewards alone, but with beta={args.beta} "
+            f"{type(args).__name__} charges the KL to them; set beta to 0, or choose grpo, which has the KL "
+            "in its loss"
+        )
+    if method.token_advantages and in_loss and not has_token_ratio(args) and args.beta != 0:
         raise InputError(
             f"method {method.name!r} weighs single tokens; with the ratio of whole completions and "
             f"beta={args.beta} the KL term would be weighed too; set beta to 0"
