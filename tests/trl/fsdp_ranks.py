@@ -58,5 +58,8 @@ results = {
     "sharded": train(sharded=True, **saving),
     "sharded, resumed": train(sharded=True, resume=str(folder / "out/checkpoint-2")),
     "sharded, tied": train(sharded=True, tied=True),
+    "sharded, checkpointed": train(
+        sharded=True, fsdp_config={**FSDP["fsdp_config"], "activation_checkpointing": True}
+    ),
 }
 Path(folder, f"{os.environ['RANK']}.json").write_text(json.dumps(results))

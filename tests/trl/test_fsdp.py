@@ -30,9 +30,12 @@ def test_ranks_agree(ranks):
     assert len(set(ranks[0]["sharded"]["coefs"])) == 3  # the controller moved at every step
 
 
-@pytest.mark.parametrize("tied", ["", ", tied"])
-def test_sharding_changes_nothing(tied, ranks):
-    whole, sharded = ranks[0][f"whole{tied}"], ranks[0][f"sharded{tied}"]
+@pytest.mark.parametrize(
+    ("whole", "sharded"),
+    [("whole", "sharded"), ("whole, tied", "sharded, tied"), ("whole", "sharded, checkpointed")],
+)
+def test_sharding_changes_nothing(whole, sharded, ranks):
+    whole, sharded = ranks[0][whole], ranks[0][sharded]
     assert (whole["rows_of_the_head"], sharded["rows_of_the_head"]) == (96, 48)
     assert sharded["coefs"] == pytest.approx(whole["coefs"], abs=1e-6)
     assert sharded["losses"] == pytest.approx(whole["losses"], abs=1e-5)

@@ -1,11 +1,15 @@
 """Our pass in TRL's fused LM head, against naive logits and against TRL's own kernel."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 import transformers as hf
 from peft import LoraConfig, get_peft_model
 from stepping import gradient, naive_clamped_entropy, naive_logits, rollout, scored
+from torch.utils._python_dispatch import TorchDispatchMode
 from trl import GRPOTrainer
+from trl.trainer import utils as host
 from trl.trainer.utils import add_fused_lm_head
 
 from aent import Fixed, Fraction, Full, InputError, Method
@@ -54,7 +58,6 @@ CASES = {
     "lora reentrant": (
         ("Qwen2", {}), {**CHECKPOINTED, "gradient_checkpointing_kwargs": {"use_reentrant": True}}, LORA,
     ),
-    "compiled": (("Qwen2", {}), {"torch_compile": True, "torch_compile_backend": "eager"}, None),
     "bf16 weights": (("Qwen2", {"dtype": torch.bfloat16}), {}, None),
     "bf16 weights, fp32 head": (
         ("Qwen2", {"dtype": torch.bfloat16}), {"cast_lm_head_to_fp32": True}, None,
@@ -80,8 +83,6 @@ def test_a_step_is_trls_and_the_naive_bonus(case, build, options):
     model = trainer.model
     if "gradient_checkpointing_kwargs" in changes:
         model.gradient_checkpointing_enable(changes["gradient_checkpointing_kwargs"])
-    if "torch_compile" in changes:
-        model = torch.compile(model, backend="eager")
     inputs = rollout(trainer, 16)
     ours = gradient(trainer, trainer._compute_loss(model, inputs))
     entropy, tokens = trainer._aent_window[0], trainer._aent_window[2]
@@ -185,6 +186,93 @@ def test_measuring_runs_our_pass_only_where_the_hosts_entropy_is_another(subset,
     assert torch.equal(full, output.entropy)
     model(input_ids=ids, labels=labels, fused_lm_head=True)  # old and reference policies: nothing to measure
     assert rows == [9] * calls
+
+
+class Products(TorchDispatchMode):
+    """Counts the multiplications in products with the output layer, whose 96 rows nothing else has."""
+
+    def __init__(self):
+        super().__init__()
+        self.multiplications = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.overloadpacket.__name__ in ("mm", "addmm", "addmm_"):
+            left, right = args[-2:]
+            if 96 in (*left.shape, *right.shape):
+                self.multiplications += left.size(0) * left.size(1) * right.size(1)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("coef", "products"), [(0.1, 4), (0.0, 5)])
+def test_a_bonus_adds_no_product(coef, products):
+    """TRL's kernel takes two products for logits and two for gradients; measuring at 0 takes one more."""
+    model = model_of("Qwen2")
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    ids = torch.randint(2, 96, (3, 7))
+
+    def count():
+        with Products() as counted:
+            output = model(input_ids=ids, labels=ids, fused_lm_head=True)  # every position has a label
+            bonus = coef * output.clamped_entropy if "clamped_entropy" in output else 0
+            (output.log_probs + bonus).sum().backward()
+        return counted.multiplications / ((3 * 6) * 32 * 96)
+
+    assert count() == 4
+    head = EntropyHead(Fraction(drop=0.25))
+    head.attach(model)
+    head.bonus = coef != 0
+    with head.recording():
+        assert count() == products
+
+
+def test_a_partitioned_head_is_gathered_in_forward_and_backward(monkeypatch):
+    """As ZeRO-3 does it: between uses the weight is empty, and a context brings it back."""
+    model = model_of("Qwen2")
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    head = EntropyHead(Fraction(drop=0.25))
+    head.attach(model)
+    head.bonus = True
+    ids = torch.randint(2, 96, (3, 7))
+    weight = model.lm_head.weight
+    whole = weight.data
+
+    def gradients():
+        output = model(input_ids=ids, labels=ids, fused_lm_head=True)
+        loss = (output.log_probs + 0.1 * output.clamped_entropy).sum()
+        return torch.autograd.grad(loss, [weight, model.model.norm.weight])
+
+    @contextmanager
+    def gathered(*parameters):
+        assert parameters[0] is weight
+        if weight.numel():  # the host is in the same context already
+            yield
+            return
+        weight.data = whole
+        yield
+        weight.data = whole.new_empty(0)
+
+    expected = gradients()
+    monkeypatch.setattr(host, "maybe_gather_lm_head_ctx", gathered)
+    weight.data = whole.new_empty(0)
+    for got, want in zip(gradients(), expected, strict=True):
+        assert torch.equal(got, want)
+
+
+def test_compiling_changes_nothing():
+    model = model_of("Qwen2", num_hidden_layers=1)
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    head = EntropyHead(Fraction(drop=0.25))
+    head.attach(model)
+    head.bonus = True
+    ids = torch.randint(2, 96, (3, 7))
+    results = []
+    for forward in (model, torch.compile(model, backend="eager")):
+        model.zero_grad()
+        output = forward(input_ids=ids, labels=ids, fused_lm_head=True)
+        (output.log_probs + 0.1 * output.clamped_entropy).sum().backward()
+        gradients = torch.cat([p.grad.flatten() for p in model.parameters()])
+        results.append((output.log_probs, output.clamped_entropy, gradients))
+    torch.testing.assert_close(*results)
 
 
 def quantized():
