@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aent import Fraction, Full, linear_token_stats, token_stats
+from aent import Fraction, Full, linear_token_loss, linear_token_stats, token_stats
 
 Leaves = tuple[Tensor, ...]
 
@@ -46,7 +46,10 @@ def logits_methods(case: Case) -> tuple[list[Method], list[str]]:
         if reason:
             skipped.append(f"aent {backend}: {reason}")
             continue
-        methods.append(Method(f"aent {backend}", _differentiated(partial(_ours, backend=backend))))
+        ours = partial(_ours, backend=backend)
+        in_place = partial(_ours, backend=backend, overwrite=True)
+        methods.append(Method(f"aent {backend}", _differentiated(ours)))
+        methods.append(Method(f"aent {backend}, in place", _differentiated(in_place), overwrites=True))
     for name, threshold in {"topk": _topk, "kthvalue": _kthvalue, "sort": _sort}.items():
         methods.append(Method(f"naive {name}", _differentiated(partial(naive, threshold=threshold))))
     methods.append(Method("recipe, eager", _differentiated(recipe)))
@@ -68,9 +71,9 @@ def linear_methods(case: Case) -> tuple[list[Method], list[str]]:
         if reason:
             skipped.append(f"aent {backend}: {reason}")
             continue
-        methods.append(
-            Method(f"aent {backend}, recomputing", _differentiated(partial(_ours_linear, backend=backend)))
-        )
+        ours = partial(_ours_linear, backend=backend)
+        methods.append(Method(f"aent {backend}", partial(_ours_loss, backend=backend)))
+        methods.append(Method(f"aent {backend}, recomputing", _differentiated(ours)))
     methods.append(Method("naive kthvalue on all logits", _differentiated(_naive_linear)))
     _add_host(methods, skipped, "trl.kernels", "TRL, fused head", _trl_head)
     name = "verl.utils.experimental.torch_functional"
@@ -97,14 +100,29 @@ def _differentiated(
     return run
 
 
-def _ours(logits: Tensor, targets: Tensor, drop: float, *, backend: str) -> tuple[Tensor, Tensor]:
-    return token_stats(logits, targets, subset=Fraction(drop=drop), backend=backend)[:2]
+def _ours(
+    logits: Tensor, targets: Tensor, drop: float, *, backend: str, overwrite: bool = False
+) -> tuple[Tensor, Tensor]:
+    logits = logits.view_as(logits) if overwrite else logits  # not a leaf
+    subset = Fraction(drop=drop)
+    return token_stats(logits, targets, subset=subset, backend=backend, overwrite=overwrite)[:2]
 
 
 def _ours_linear(
     hidden: Tensor, weight: Tensor, targets: Tensor, drop: float, *, backend: str
 ) -> tuple[Tensor, Tensor]:
     return linear_token_stats(hidden, weight, targets, subset=Fraction(drop=drop), backend=backend)[:2]
+
+
+def _ours_loss(case: Case, leaves: Leaves, *, backend: str) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+    def loss(logp: Tensor, entropy: Tensor, up_logp: Tensor, up_entropy: Tensor) -> Tensor:
+        return up_logp * logp + up_entropy * entropy
+
+    subset = Fraction(drop=case.drop)
+    made = linear_token_loss(
+        *leaves, case.targets, loss, columns=list(case.up), subset=subset, backend=backend
+    )
+    return *made.stats[:2], torch.autograd.grad(made.loss, leaves)
 
 
 def exact(case: Case, rows: slice, *, clamped: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,8 +26,10 @@ def test_ops_measures_every_method_and_writes_rows(tmp_path):
     assert all(keys <= set(row) for row in rows)
     assert all(row["p20"] <= row["p50"] <= row["p80"] for row in rows if row["metric"] == "seconds")
     measured = {op: {row["backend"] for row in rows if row["op"] == op} for op in ("logits", "linear")}
-    assert {"aent chunked", "naive sort", "recipe, eager", "TRL, two functions"} <= measured["logits"]
-    assert {"floor: three products", "TRL, fused head"} <= measured["linear"]
+    assert {"aent chunked, in place", "naive sort", "recipe, eager", "TRL, two functions"} <= measured[
+        "logits"
+    ]
+    assert {"floor: three products", "aent chunked, recomputing", "TRL, fused head"} <= measured["linear"]
 
 
 def test_ops_stops_at_a_method_that_computes_something_else(tmp_path):
