@@ -115,7 +115,10 @@ def logits_floors(case: Case) -> list[Floor]:
 
 
 def linear_floors(case: Case) -> list[Floor]:
-    """Return the products of forward and backward, chunk by chunk, without anything between them."""
+    """Return the products of forward and backward, chunk by chunk, without anything between them.
+
+    The gradients are made anew, as a method has to.
+    """
     hidden, weight = case.leaves
     z = weight.new_zeros(min(CHUNK_ROWS, len(hidden)), len(weight))
 
