@@ -88,11 +88,11 @@ def test_stare_is_closed_at_or_above_its_target():
     assert method.token_advantages(replace(SEEN, coef=0.0)) is SEEN.advantages
 
 
-def test_stare_counts_a_tenth_exactly():
-    """0.1 * 30 is 3.0000000000000004 in doubles; three tokens, not four."""
-    seen = tokens([[1.0] * 30], logp=-torch.arange(30.0)[None], coef=1.0)
-    made = load_method({"name": "stare", "weight": 2.0}).token_advantages(seen)
-    assert made[0].tolist() == [1.0] * 27 + [2.0] * 3
+def test_stare_counts_the_share_exactly():
+    """0.28 * 25 is 7.000000000000001 in doubles; seven tokens, not eight."""
+    seen = tokens([[1.0] * 25], logp=-torch.arange(25.0)[None], coef=1.0)
+    made = load_method({"name": "stare", "weight": 2.0, "top": 0.28}).token_advantages(seen)
+    assert made[0].tolist() == [1.0] * 18 + [2.0] * 7
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,13 @@ def test_qae_by_hand():
     assert made[1].tolist() == pytest.approx([0, 0, 0, bad, 0])
 
 
-@pytest.mark.parametrize("percent", [20, 40, 60, 80])
-@pytest.mark.parametrize("size", [4, 5, 8, 10])
+@pytest.mark.parametrize("percent", [20, 28, 40, 60, 80])
+@pytest.mark.parametrize("size", [4, 5, 8, 10, 25])
 def test_qae_is_the_papers_gate(size, percent):
-    """Right completions are reinforced where p <= 1 - K, wrong ones discouraged where p > 1 - K."""
+    """Right completions are reinforced where p <= 1 - K, wrong ones discouraged where p > 1 - K.
+
+    0.28 * 25 is 7.000000000000001 in doubles, and 18 right of 25 are still p = 1 - K.
+    """
     method = load_method({"name": "qae", "quantile": percent / 100})
     for right in range(1, size):
         rewards = torch.tensor([[1.0] * right + [0.0] * (size - right)])

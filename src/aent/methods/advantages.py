@@ -185,5 +185,5 @@ def _largest(
     everywhere = tokens.gather(values[among])
     if everywhere.numel() == 0:
         return among
-    count = math.ceil(share * everywhere.numel() - 1e-6)  # 0.1 * 30 is a little more than 3
+    count = math.ceil(share * everywhere.numel() - 1e-9)  # 0.28 * 25 is a little more than 7
     return among & (values >= everywhere.topk(count).values[-1])

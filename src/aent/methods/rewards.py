@@ -195,6 +195,6 @@ def quantile_advantages(
     rewards: Float[Tensor, "groups size"], quantile: float
 ) -> Float[Tensor, "groups size"]:
     """``(r - Q) / (std + 1e-4)``, Q the smallest reward that a share `quantile` does not exceed."""
-    place = math.ceil(quantile * rewards.size(1) - 1e-9)  # 0.6 * 5 is a little more than 3
+    place = math.ceil(quantile * rewards.size(1) - 1e-9)  # 0.28 * 25 is a little more than 7
     baseline = rewards.sort(dim=1).values[:, place - 1, None]
     return (rewards - baseline) / (rewards.std(dim=1, keepdim=True) + 1e-4)
