@@ -120,8 +120,8 @@ def _check(comparison: Comparison) -> bool:
 
     evaluated = set()
     for job in comparison.jobs[: len(comparison.entrants) * len(comparison.algorithms)]:
-        recipe, _ = prepared([*comparison.argv(job)])
-        evaluated.add(recipe.evaluation is not None)
+        run, _, _ = prepared(comparison.argv(job))
+        evaluated.add(run.recipe.evaluation is not None)
     return evaluated == {True}
 
 
@@ -152,7 +152,7 @@ def _make_policy(comparison: Comparison, console: Console) -> None:
     """Make the policy that all runs start from, once, before they look for it in the cache."""
     from aent.cli.train import prepared
 
-    _, run = prepared(comparison.argv(comparison.jobs[0]))
+    run, _, _ = prepared(comparison.argv(comparison.jobs[0]))
     run.policy_path()
 
 

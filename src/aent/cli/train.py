@@ -69,6 +69,19 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _fresh(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
+    run, path, stem = prepared(argv)
+    made = _on_main(lambda: RunFolder.create(path, stem, run.recipe).path)
+    return _run(run.recipe, made), RunFolder(made)
+
+
+def prepared(argv: Sequence[str]) -> "tuple[Run, Path | None, str]":
+    """Return the run that a command line describes, the folder it asks for, and a stem for its name.
+
+    Everything that can be checked beforehand is; nothing is written.
+
+    Raises:
+        InputError: for a mistake in recipe or flags.
+    """
     named = bool(argv) and not argv[0].startswith("-")
     name, rest = (argv[0], list(argv[1:])) if named else (DEFAULT_RECIPE, list(argv))
     recipe = load_recipe(name)
@@ -82,9 +95,9 @@ def _fresh(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
     recipe = replace(recipe, trainer=settings)
     other = "" if recipe.algorithm == load_recipe(name).algorithm else f"{recipe.algorithm}-"
     stem = f"{Path(name).stem}-{other}{recipe.method['name']}"
-    _run(recipe, path or Path("runs") / stem).check()
-    made = _on_main(lambda: RunFolder.create(path, stem, recipe).path)
-    return _run(recipe, made), RunFolder(made)
+    run = _run(recipe, path or Path("runs") / stem)
+    run.check()
+    return run, path, stem
 
 
 def _resumed(argv: Sequence[str]) -> "tuple[Run, RunFolder]":

@@ -90,7 +90,7 @@ class Run:
         Raises:
             Interrupted: after Ctrl-C; a checkpoint is kept.
         """
-        model = self._model()
+        model = self.policy_path()
         if Path(model).exists():
             hush()
         evaluation = self._evaluation()
@@ -104,8 +104,8 @@ class Run:
         if main:
             self._conclude(folder, evaluated=evaluation is not None)
 
-    def _model(self) -> str:
-        """The folder or hub id to start from; makes the policy where the recipe describes one."""
+    def policy_path(self) -> str:
+        """Return the folder or hub id to start from; make the policy where the recipe describes one."""
         from accelerate import PartialState
 
         if self.model_args.model_name_or_path:
