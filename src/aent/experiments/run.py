@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from aent.algorithms import classes
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
 from aent.experiments.folder import RunFolder
@@ -165,10 +166,8 @@ class Run:
             aside.rename(folder.policy)  # whole, or not there
 
     def _trainer(self, model: str, callbacks: list[Any]) -> Any:
-        from aent.trl import AEntGRPOTrainer, AEntRLOOTrainer
-
         self.args.model_init_kwargs = {**(self.args.model_init_kwargs or {}), **self._loading}
-        kind = {"grpo": AEntGRPOTrainer, "rloo": AEntRLOOTrainer}[self.recipe.algorithm]
+        kind, _ = classes(self.recipe.algorithm)
         try:
             return self._built(kind, model, callbacks)
         except InputError:

@@ -4,7 +4,7 @@ import copy
 from dataclasses import MISSING, fields
 from typing import Any
 
-from aent.errors import InputError, unknown
+from aent.errors import InputError, contradiction, unknown
 from aent.methods import Method
 from aent.trl.host import CLIPPED, LOSS_TYPES, has_token_ratio
 
@@ -36,9 +36,7 @@ def _with_options(args: Any, method: Method) -> Any:
             )
         given = getattr(args, name)
         if given != value and defaults[name] is not MISSING and given not in (defaults[name], None):
-            raise InputError(
-                f"{name}={given} was given, but method {method.name!r} sets {name}={value}; leave one out"
-            )
+            raise contradiction(name, given, f"method {method.name!r}", value)
         setattr(args, name, value)
     return args
 
