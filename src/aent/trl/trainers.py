@@ -15,14 +15,7 @@ from trl import GRPOTrainer, RLOOTrainer
 
 from aent.errors import InputError
 from aent.methods import Method, Rollouts, Tokens, load_method
-from aent.objective import (
-    clip_edges,
-    group_advantages,
-    masked_sum,
-    measured,
-    token_advantages,
-    with_terms,
-)
+from aent.objective import clip_edges, group_advantages, masked_sum, measured, token_advantages, with_terms
 from aent.subsets import Full
 from aent.trl.fit import fitted
 from aent.trl.head import EntropyHead, check_host
