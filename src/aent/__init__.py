@@ -3,8 +3,8 @@
 from aent.controllers import Band, Controller, Fixed
 from aent.errors import InputError
 from aent.methods import METHODS, Method, load_method
-from aent.objective import with_bonus
-from aent.ops import TokenStats, linear_token_stats, token_stats
+from aent.objective import with_terms
+from aent.ops import TokenLoss, TokenStats, linear_token_loss, linear_token_stats, token_stats
 from aent.subsets import Fraction, Full, Subset, TopK, TopP
 
 __version__ = "0.1.0"
@@ -19,11 +19,13 @@ __all__ = [
     "InputError",
     "Method",
     "Subset",
+    "TokenLoss",
     "TokenStats",
     "TopK",
     "TopP",
+    "linear_token_loss",
     "linear_token_stats",
     "load_method",
     "token_stats",
-    "with_bonus",
+    "with_terms",
 ]

@@ -18,3 +18,8 @@ def unknown(kind: str, given: str, known: Iterable[str], hint: str = "") -> Inpu
     meant = f" Did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(names)
     return InputError(f"unknown {kind} {given!r}.{meant} Known: {listed}.{' ' + hint if hint else ''}")
+
+
+def contradiction(option: str, given: object, who: str, fixed: object) -> InputError:
+    """Build the error for an option that was given one value and is set to another by `who`."""
+    return InputError(f"{option}={given} was given, but {who} sets {option}={fixed}; leave one out")

@@ -1,11 +1,100 @@
-"""Where a method meets the policy-gradient loss.
+"""Where a method meets the policy-gradient loss: one function for each place, in the order they act.
 
-This is the only place that writes ``- coef * entropy``. With `coef` > 0 the optimiser, which minimises,
-is pulled towards higher entropy.
+1. rollouts: `group_advantages` sees the rewards of a batch of rollouts, once.
+2. forward: `token_advantages` and `clip_edges` see the tokens of a micro-batch, before the host makes its
+   loss of them.
+3. loss: `with_terms` adds to what the host made. This is the only place that writes ``- coef * entropy``:
+   with `coef` > 0 the optimiser, which minimises, is pulled towards higher entropy.
+4. measurement: `measured` says how much each token counts in the entropy that the controller is shown.
+
+What is not here: how the coefficient moves (`aent.controllers`), what the entropy is (`aent.ops`), and the
+policy-gradient loss itself, which stays the host's.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from aent.methods.base import Edge, Method, Rollouts, Tokens
+
+
+def group_advantages(
+    method: "Method",
+    rollouts: "Rollouts",
+    baseline: Callable[[Float[Tensor, "groups size"]], Float[Tensor, "groups size"]],
+) -> Float[Tensor, "groups size"]:
+    """Advantages of a batch of rollouts: the method's, or the algorithm's `baseline` of its rewards."""
+    if method.rewards is not None:
+        rollouts = replace(rollouts, rewards=method.rewards(rollouts))
+    if method.group_advantages is not None:
+        return method.group_advantages(rollouts)
+    return baseline(rollouts.rewards)
+
+
+def token_advantages(method: "Method", tokens: "Tokens") -> Float[Tensor, "batch tokens"]:
+    """Advantages of single tokens, without gradient."""
+    if method.token_advantages is None:
+        return tokens.advantages
+    with torch.no_grad():
+        return method.token_advantages(tokens)
+
+
+def clip_edges(method: "Method", tokens: "Tokens") -> "tuple[Edge, Edge]":
+    """Where the ratio is clipped, [1 - low, 1 + high]: the method's edges, or the host's."""
+    if method.clip is None:
+        return tokens.clip
+    with torch.no_grad():
+        return method.clip(tokens)
+
+
+def with_terms(
+    policy_loss: Float[Tensor, ""],
+    method: "Method",
+    tokens: "Tokens",
+    *,
+    host_mean: Callable[[Float[Tensor, "batch tokens"]], Float[Tensor, ""]],
+    count: float,
+) -> Float[Tensor, ""]:
+    """Add what a method adds to the loss of a micro-batch.
+
+    ``loss = policy_loss + host_mean(penalty) - sum_t mask_t bonus_t / count``
+
+    `host_mean` averages over tokens as the host does with its own loss. With `count` the number of
+    unmasked tokens behind one optimiser step, the bonus is a mean per token however the step is cut into
+    micro-batches and ranks.
+    """
+    loss = policy_loss
+    if method.penalty is not None:
+        loss = loss + host_mean(method.penalty(replace(tokens, entropy=tokens.entropy.detach())))
+    if method.bonus is not None and method.controller is not None and tokens.coef != 0:
+        loss = loss - masked_sum(method.bonus(tokens), tokens.mask) / count
+    return loss
+
+
+def measured(method: "Method", tokens: "Tokens") -> Float[Tensor, "batch tokens"]:
+    """Weight of each token in ``sum_t weight_t * H_t / sum_t weight_t``, what the controller is shown.
+
+    The sums go over all tokens behind an update of the controller; without a `measure` of the method's,
+    every token that is not masked counts once.
+    """
+    if method.measure is None:
+        return tokens.mask
+    with torch.no_grad():
+        return method.measure(tokens) * tokens.mask
+
+
+def entropy_bonus(tokens: "Tokens") -> Float[Tensor, "batch tokens"]:
+    """The bonus that most methods give: ``coef * H_t``, H in nats, over the method's subset.
+
+    Source: A3C (arXiv 1602.01783) with the full entropy; arXiv 2509.03493 with the clamped one, where the
+    objective L_PO + lambda * H~ is maximised.
+    """
+    return tokens.coef * tokens.entropy
 
 
 def masked_sum(
@@ -13,23 +102,3 @@ def masked_sum(
 ) -> Float[Tensor, ""]:
     """Sum of the values where the mask is 1 (the same unit as the values)."""
     return (values * mask).sum()
-
-
-def with_bonus(
-    policy_loss: Float[Tensor, ""],
-    entropy: Float[Tensor, "batch tokens"],
-    mask: Float[Tensor, "batch tokens"],
-    *,
-    coef: float,
-    tokens: float,
-) -> Float[Tensor, ""]:
-    """Add the entropy bonus to a policy loss.
-
-    ``loss = policy_loss - coef * sum_t mask_t H_t / tokens``, H in nats.
-
-    With `tokens` the number of unmasked tokens behind one optimiser step, the bonus is the mean entropy
-    per token however the step is cut into micro-batches and ranks.
-
-    Source: arXiv 2509.03493, the AEnt objective L_PO + lambda * H~ (there maximised).
-    """
-    return policy_loss - coef * masked_sum(entropy, mask) / tokens

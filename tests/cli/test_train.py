@@ -52,7 +52,9 @@ def test_a_recipe_from_nothing_to_the_picture(workplace, capsys, monkeypatch):
     assert not (again / "before").exists()
 
 
-@pytest.mark.parametrize("argv", [["--algorithm", "rloo"], ["--method", "none"], ["--use_peft"]], ids=str)
+@pytest.mark.parametrize(
+    "argv", [["--algorithm", "rloo"], ["--method", "none"], ["--use_peft"], ["--algorithm", "a2c"]], ids=str
+)
 def test_variants_train(argv, workplace, policy, capsys):
     options = [*SHORT, "--max_steps", "2", "--output_dir", "run"]
     assert main(["train", "--model_name_or_path", str(policy), *argv, *options]) == 0
@@ -63,6 +65,29 @@ def test_variants_train(argv, workplace, policy, capsys):
     assert main(["train", "--resume", "run"]) == 0  # already done: shows the table again, trains nothing
     assert "pass@1" in capsys.readouterr().out
     assert len(rows("run")) == 3  # two steps and the summary
+
+
+def test_ppo_goes_on_after_an_interruption_as_if_nothing_had_happened(workplace, policy, monkeypatch):
+    """Stopped in the fourth step, it has the checkpoint of the second, the critic's weights in it."""
+    argv = ["train", "--model_name_or_path", str(policy), *SHORT[:6], "--evaluation", "null",
+            "--algorithm", "ppo", "--num_generations", "1", "--num_iterations", "2",
+            "--max_steps", "6", "--save_steps", "2"]  # fmt: skip
+    assert main([*argv, "--output_dir", "whole"]) == 0
+
+    def stop(self, args, state, *_, **__):
+        if state.global_step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("aent.experiments.progress.ProgressLines.on_step_begin", stop, raising=False)
+        assert main(argv) == 130
+    stopped = Path("runs/countdown-ppo-aent-001")
+    assert (stopped / "checkpoint-2/critic.safetensors").exists()
+    assert main(["train", "--resume", str(stopped)]) == 0
+    assert not (stopped / "policy/critic.safetensors").exists()
+    for key in ("ppo/value_loss", "ppo/explained_variance", "aent/entropy", "reward"):
+        assert [row.get(key) for row in rows(stopped)] == [row.get(key) for row in rows("whole")]
+    assert len([row for row in rows(stopped) if "loss" in row]) == 6
 
 
 def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on_as_if_nothing_happened(workplace, policy, capsys):
@@ -227,4 +252,7 @@ def test_help_names_the_flags_of_the_host(capsys):
     assert main(["train", "--help"]) == 0
     told = capsys.readouterr().out
     assert all(part in told for part in ("--method", "num_generations", "lora_r", "countdown"))
+    assert all(
+        part in told for part in ("reinforce++, gspo, dr-grpo", "with a critic (ppo, a2c) also", "lam")
+    )
     assert main([]) == 2

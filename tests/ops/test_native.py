@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from aent import ops
 from aent.errors import InputError
-from aent.ops import chunked, native, reference
+from aent.ops import native, reference
+from aent.ops.head import Head
 from aent.ops.rows import RowStats
 from aent.subsets import Cut, Fraction, Full, TopK, TopP
+
+NATIVE, CHUNKED = ops.BACKENDS["native"], ops.BACKENDS["chunked"]
 
 pytest.importorskip("numba")
 from aent.ops import native_kernels as kernels
@@ -75,7 +78,7 @@ def logits_door(backend, logits, targets, up, subset, temperature=1.0, **options
 def linear_door(backend, hidden, weight, bias, targets, up, **options):
     """The same, with the gradients of hidden, weight and bias."""
     leaves = [None if x is None else x.clone().requires_grad_() for x in (hidden, weight, bias)]
-    door = ops.Backend(backend.token_stats, backend.linear_token_stats)
+    door = ops.Backend(backend.token_stats, backend.linear_token_stats, backend.linear_token_loss)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ops.BACKENDS, "tested", door)
         stats = ops.linear_token_stats(
@@ -104,7 +107,7 @@ def precise(x):
 def test_logits_door_agrees(subset, dtype, temperature, rows, vocab):
     logits = 3 * torch.randn(rows, vocab).to(dtype)
     targets, up = torch.randint(0, vocab, (rows,)), torch.randn(2, rows)
-    given = logits_door(native, logits, targets, up, subset, temperature)
+    given = logits_door(NATIVE, logits, targets, up, subset, temperature)
     # divided in float32, as the backends do: what ties there is what counts
     exact = logits.float().div(temperature).double()
     expected = logits_door(reference, exact, targets, up.double(), subset)
@@ -125,7 +128,7 @@ def test_linear_door_agrees(subset, dtype, bias, softcap, temperature):
     offset = torch.randn(vocab, dtype=dtype) if bias else None
     args = hidden, weight, offset, torch.randint(0, vocab, (rows,)), torch.randn(2, rows)
     options = {"subset": subset, "temperature": temperature, "softcap": softcap}
-    given, expected = linear_door(native, *args, **options), linear_door(reference, *args, **options)
+    given, expected = linear_door(NATIVE, *args, **options), linear_door(reference, *args, **options)
     # both take products in float32, where a sum of another order may differ by 2e-7 of the logits
     assert_agree(given[:3], expected[:3], dtype)
     for a, b in zip(given[3:], expected[3:], strict=True):
@@ -137,7 +140,7 @@ def test_subset_of_ones_own_may_keep_some_rows_whole(monkeypatch):
     logits = torch.randn(37, 53)
     whole = logits[:, 0] > 1
     assert whole.any()
-    stats = native.token_stats(logits, torch.zeros(37, dtype=torch.long), Third(), 1.0)
+    stats = NATIVE.token_stats(logits, torch.zeros(37, dtype=torch.long), Third(), 1.0)
     torch.testing.assert_close(stats.entropy[whole], stats.full_entropy[whole])
     assert (stats.entropy[~whole] < stats.full_entropy[~whole]).all()
 
@@ -188,8 +191,7 @@ ROWS = list(awkward(2))
 def cuts(rows, subset):
     """Return the thresholds and the shares that forward saves."""
     targets, out = torch.zeros(len(rows), dtype=torch.long), torch.empty(len(rows), 8)
-    with native._team() as team:
-        native._measure(team, rows, targets, subset, out)
+    native.arithmetic(rows, subset, Head(rows.dtype)).measure(rows, targets, out)
     stats = RowStats(*out.split(1, -1))
     return stats.threshold, stats.share
 
@@ -221,7 +223,7 @@ def test_brackets_do_miss_in_the_rows_that_are_made_for_it(name):
 def test_awkward_rows_agree(subset, name):
     logits = awkward(5003)[name].expand(2, -1)
     targets, up = torch.tensor([0, 4000]), torch.tensor([[1.0, 0.5], [1.0, 0.0]])
-    given = logits_door(native, logits, targets, up, subset)
+    given = logits_door(NATIVE, logits, targets, up, subset)
     exact = logits_door(reference, logits.double(), targets, up.double(), subset)
     for a, b in zip(given[:3], exact[:3], strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-6, atol=1e-6)
@@ -232,16 +234,16 @@ def test_awkward_rows_agree(subset, name):
 
 def test_golden_values_of_awkward_rows():
     targets, up = torch.zeros(1, dtype=torch.long), torch.tensor([[0.0], [1.0]])
-    _, entropy, full, _ = logits_door(native, torch.zeros(1, 10), targets, up, Fraction(drop=0.3))
+    _, entropy, full, _ = logits_door(NATIVE, torch.zeros(1, 10), targets, up, Fraction(drop=0.3))
     assert entropy.item() == pytest.approx(math.log(7))  # 7 places of equal tokens
     assert full.item() == pytest.approx(math.log(10))
     impossible = torch.tensor([[0.0, 0.0, -math.inf, -math.inf]])
-    _, entropy, _, grad = logits_door(native, impossible, targets, up, TopK(k=3))
+    _, entropy, _, grad = logits_door(NATIVE, impossible, targets, up, TopK(k=3))
     assert entropy.item() == pytest.approx(math.log(2))  # the third place holds no probability
     assert grad.tolist() == [[0, 0, 0, 0]]
     # odds 4 : 2 : 1 : 1, mass 0.8 of 8 is 6.4: one of the two places at 1; q = 4/7, 2/7, 1/7
     logits = torch.tensor([[4.0, 2.0, 1.0, 1.0]]).log()
-    _, entropy, _, _ = logits_door(native, logits, targets, up, TopP(mass=0.8))
+    _, entropy, _, _ = logits_door(NATIVE, logits, targets, up, TopP(mass=0.8))
     assert entropy.item() == pytest.approx(math.log(7) - 10 / 7 * math.log(2))
     assert cuts(logits, TopP(mass=0.8))[1].item() == 0.5
 
@@ -250,7 +252,7 @@ def test_golden_values_of_awkward_rows():
 def test_accuracy_in_float32(subset):
     logits = 3 * torch.randn(4, 50_021)
     targets, up = torch.randint(0, 50_021, (4,)), torch.randn(2, 4)
-    given = logits_door(native, logits, targets, up, subset)
+    given = logits_door(NATIVE, logits, targets, up, subset)
     exact = logits_door(reference, logits.double(), targets, up.double(), subset)
     for a, b in zip(given[:3], exact[:3], strict=True):
         assert (a.double() - b).abs().max() <= 2e-6
@@ -273,7 +275,7 @@ def test_broken_rows_are_nan_and_no_others(subset, broken):
     logits[1, 4097] = broken
     if broken == math.inf:
         logits[1] = -math.inf  # nothing possible at all
-    *values, grad = logits_door(native, logits, torch.tensor([0, 1, 2]), torch.ones(2, 3), subset)
+    *values, grad = logits_door(NATIVE, logits, torch.tensor([0, 1, 2]), torch.ones(2, 3), subset)
     for x in (*values, grad[:, 0]):
         assert x.isnan().tolist() == [False, True, False]
 
@@ -288,7 +290,7 @@ subsets = st.sampled_from([Full(), Fraction(drop=0.3), TopK(k=3), TopP(mass=0.8)
 @given(values=st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=16), drop=st.floats(0, 0.999))
 def test_entropy_lies_between_zero_and_log_kept(values, drop):
     kept = len(values) - int(drop * len(values))
-    stats = native.token_stats(torch.tensor([values]), torch.tensor([0]), Fraction(drop=drop), 1.0)
+    stats = NATIVE.token_stats(torch.tensor([values]), torch.tensor([0]), Fraction(drop=drop), 1.0)
     assert 0 <= stats.entropy.item() <= math.log(kept) + 1e-6
     assert stats.logp.item() <= 0
 
@@ -298,8 +300,8 @@ def test_entropy_lies_between_zero_and_log_kept(values, drop):
 def test_order_of_tokens_does_not_matter(values, subset, data):
     order = torch.tensor(data.draw(st.permutations(range(len(values)))))
     logits, up = torch.tensor([values], dtype=torch.float32), torch.ones(2, 1)
-    plain = logits_door(native, logits, order[:1], up, subset)
-    moved = logits_door(native, logits[:, order], torch.tensor([0]), up, subset)
+    plain = logits_door(NATIVE, logits, order[:1], up, subset)
+    moved = logits_door(NATIVE, logits[:, order], torch.tensor([0]), up, subset)
     torch.testing.assert_close(moved[:3], plain[:3], rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(moved[3], plain[3][:, order], rtol=1e-6, atol=1e-6)
 
@@ -320,7 +322,7 @@ def test_bitwise_the_same_again_and_on_any_number_of_threads(subset, dtype, thre
     results = []
     for count in (1, 1, 3):
         threads(count)
-        results.append(logits_door(native, logits, targets, up, subset))
+        results.append(logits_door(NATIVE, logits, targets, up, subset))
     for again in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], again, strict=True))
 
@@ -331,7 +333,7 @@ def test_bitwise_the_same_again_and_on_any_number_of_threads(subset, dtype, thre
 def test_float64_is_left_to_chunked():
     logits = torch.randn(9, 53, dtype=torch.float64)
     args = logits, torch.randint(0, 53, (9,)), torch.randn(2, 9), TopK(k=5), 0.7
-    given, expected = logits_door(native, *args), logits_door(chunked, *args)
+    given, expected = logits_door(NATIVE, *args), logits_door(CHUNKED, *args)
     assert all(torch.equal(a, b) for a, b in zip(given, expected, strict=True))
 
 
@@ -340,9 +342,9 @@ def test_logits_need_not_be_contiguous(dtype):
     logits = torch.randn(53, 37).to(dtype)
     targets, up = torch.randint(0, 53, (37,)), torch.randn(2, 37)
     leaf = logits.clone().requires_grad_()
-    stats = native.token_stats(leaf.t(), targets, TopK(k=9), 1.0)
+    stats = NATIVE.token_stats(leaf.t(), targets, TopK(k=9), 1.0)
     (up[0] * stats.logp + up[1] * stats.entropy).sum().backward()
-    expected = logits_door(native, logits.t().contiguous(), targets, up, TopK(k=9))
+    expected = logits_door(NATIVE, logits.t().contiguous(), targets, up, TopK(k=9))
     torch.testing.assert_close(tuple(stats), expected[:3])
     torch.testing.assert_close(leaf.grad, expected[3].t())
 
@@ -350,35 +352,10 @@ def test_logits_need_not_be_contiguous(dtype):
 def test_rows_without_gradient_get_zero():
     up = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     logits, targets = torch.randn(3, 53), torch.tensor([0, 1, 2])
-    grad = logits_door(native, logits, targets, up, TopK(k=9))[3]
+    grad = logits_door(NATIVE, logits, targets, up, TopK(k=9))[3]
     expected = logits_door(reference, logits, targets, up, TopK(k=9))[3]
     torch.testing.assert_close(grad, expected)
     assert (grad[1] == 0).all()
-
-
-@every_dtype
-@pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_overwriting_takes_the_memory_of_the_logits(dtype, temperature):
-    leaf = torch.randn(53, 9).to(dtype).requires_grad_()
-    targets, seen = torch.randint(0, 53, (9,)), []
-    logits = leaf.t() * 2
-    logits.register_hook(lambda grad: seen.append(grad.data_ptr()))
-    args = targets, torch.ones(2, 9), TopK(k=9), temperature
-    expected = logits_door(native, logits.detach(), *args)[3]
-    stats = native.token_stats(logits, targets, *args[2:], overwrite=True)
-    (stats.logp + stats.entropy).sum().backward(retain_graph=True)
-    assert seen == [logits.data_ptr()]
-    assert torch.equal(leaf.grad, 2 * expected.t())
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        stats.entropy.sum().backward()
-
-
-@pytest.mark.parametrize(
-    "logits", [torch.zeros(2, 3, requires_grad=True), torch.zeros(2, 3, dtype=torch.float64)]
-)
-def test_overwriting_is_refused_where_it_cannot_be(logits):
-    with pytest.raises(InputError, match="`overwrite` is for logits that an operation made"):
-        native.token_stats(logits, torch.tensor([0, 0]), Full(), 1.0, overwrite=True)
 
 
 class Two(TopK):
@@ -390,14 +367,14 @@ class Two(TopK):
 
 def test_what_a_subclass_says_counts():
     args = torch.randn(9, 53), torch.zeros(9, dtype=torch.long), torch.ones(2, 9)
-    given, expected = (logits_door(native, *args, subset) for subset in (Two(k=20), TopK(k=2)))
+    given, expected = (logits_door(NATIVE, *args, subset) for subset in (Two(k=20), TopK(k=2)))
     torch.testing.assert_close(given, expected)
 
 
 def test_refuses_other_devices():
     logits, targets = torch.zeros(2, 3, device="meta"), torch.zeros(2, dtype=torch.long, device="meta")
     with pytest.raises(InputError, match=r"backend 'native' computes on the CPU; .* on 'meta'"):
-        native.token_stats(logits, targets, Full(), 1.0)
+        NATIVE.token_stats(logits, targets, Full(), 1.0)
 
 
 def test_without_numba_it_says_what_to_install(monkeypatch):
@@ -405,16 +382,16 @@ def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "aent.ops.native_kernels")
     monkeypatch.delattr(ops, "native_kernels")
     with pytest.raises(InputError, match=r"needs numba, .* pip install aent\[native\]"):
-        native.token_stats(torch.zeros(2, 3), torch.tensor([0, 0]), Full(), 1.0)
+        NATIVE.token_stats(torch.zeros(2, 3), torch.tensor([0, 0]), Full(), 1.0)
 
 
 @pytest.mark.parametrize("wanted", [(True, False, False), (False, True, False), (False, False, True)])
 def test_only_wanted_gradients_are_made(wanted):
     args = torch.randn(9, 4), torch.randn(5, 4), torch.randn(5)
     targets, up = torch.randint(0, 5, (9,)), torch.randn(2, 9)
-    everything = linear_door(native, *args, targets, up, subset=TopK(k=3))[3:]
+    everything = linear_door(NATIVE, *args, targets, up, subset=TopK(k=3))[3:]
     leaves = [x.clone().requires_grad_(w) for x, w in zip(args, wanted, strict=True)]
-    stats = native.linear_token_stats(*leaves, targets, TopK(k=3), 1.0, None, nullcontext)
+    stats = NATIVE.linear_token_stats(*leaves, targets, TopK(k=3), 1.0, None, nullcontext)
     (up[0] * stats.logp + up[1] * stats.entropy).sum().backward()
     for leaf, want, expected in zip(leaves, wanted, everything, strict=True):
         assert (leaf.grad is None) is not want
@@ -436,11 +413,11 @@ def test_gather_surrounds_every_use_of_the_weight():
         weight.data = torch.empty(0)
 
     with gather():
-        stats = native.linear_token_stats(hidden, weight, None, targets, TopK(k=9), 1.0, None, gather)
+        stats = NATIVE.linear_token_stats(hidden, weight, None, targets, TopK(k=9), 1.0, None, gather)
     assert weight.numel() == 0
     total = (up[0] * stats.logp + up[1] * stats.entropy).sum()
     grads = torch.autograd.grad(total, [hidden, weight])
-    expected = linear_door(native, hidden.detach(), whole, None, targets, up, subset=TopK(k=9))
+    expected = linear_door(NATIVE, hidden.detach(), whole, None, targets, up, subset=TopK(k=9))
     torch.testing.assert_close(stats.entropy, expected[1])
     torch.testing.assert_close(grads, expected[3:])
 
@@ -449,8 +426,8 @@ def test_autocast_takes_products_in_its_dtype_and_statistics_in_float32():
     hidden, weight = torch.randn(37, 6), torch.randn(53, 6)
     targets, up = torch.randint(0, 53, (37,)), torch.randn(2, 37)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        given = linear_door(native, hidden, weight, None, targets, up, subset=TopK(k=9))
+        given = linear_door(NATIVE, hidden, weight, None, targets, up, subset=TopK(k=9))
     assert all(x.dtype == torch.float32 for x in given)
-    rounded = linear_door(native, hidden.bfloat16(), weight.bfloat16(), None, targets, up, subset=TopK(k=9))
+    rounded = linear_door(NATIVE, hidden.bfloat16(), weight.bfloat16(), None, targets, up, subset=TopK(k=9))
     assert_agree(given[:3], rounded[:3], torch.float32)
     assert_agree(given, [x.float() for x in rounded], torch.bfloat16)

@@ -1,10 +1,12 @@
 """The doors: golden values for every backend, and what they refuse."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from aent import ops
 from aent.errors import InputError
 from aent.ops import linear_token_stats, token_stats
 from aent.subsets import Fraction, Full, TopK, TopP
@@ -14,7 +16,7 @@ LOG2 = math.log(2)
 LOGITS = torch.tensor([[4.0, 2.0, 1.0, 1.0]], dtype=torch.float64).log()
 
 # triton wants a GPU or the interpreter, and native is checked on all this in its own file, with float32
-every_backend = pytest.mark.parametrize("backend", ["auto", "chunked", "reference"])
+every_backend = pytest.mark.parametrize("backend", ["auto", "chunked", "reference"])  # auto: mostly native
 
 
 @every_backend
@@ -140,6 +142,52 @@ def test_full_subset_makes_both_entropies_equal():
     assert torch.equal(stats.entropy, stats.full_entropy)
 
 
+@pytest.mark.parametrize("backend", ["chunked", "native"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_overwriting_takes_the_memory_of_the_logits(backend, dtype, temperature):
+    pytest.importorskip("numba")
+    leaf = torch.randn(9, 53).to(dtype).requires_grad_()
+    targets, seen = torch.randint(0, 53, (9,)), []
+    options = {"subset": TopK(k=9), "temperature": temperature, "backend": backend}
+    kept = (leaf * 2).detach().requires_grad_()
+    plain = token_stats(kept, targets, **options)
+    (plain.logp + plain.entropy).sum().backward()
+    logits = leaf * 2
+    logits.register_hook(lambda grad: seen.append(grad.data_ptr()))
+    stats = token_stats(logits, targets, **options, overwrite=True)
+    (stats.logp + stats.entropy).sum().backward(retain_graph=True)
+    assert seen == [logits.data_ptr()]
+    assert torch.equal(leaf.grad, 2 * kept.grad)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        stats.entropy.sum().backward()
+
+
+def test_what_an_operation_saved_is_not_overwritten_unseen():
+    leaf = torch.randn(3, 5, requires_grad=True)
+    logits = leaf.exp()  # whose backward reads its result
+    stats = token_stats(logits, torch.zeros(3, dtype=torch.long), overwrite=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        stats.entropy.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "installed", "expected"),
+    [
+        ("cpu", torch.float32, {"numba", "triton"}, "native"),
+        ("cpu", torch.float32, {"triton"}, "chunked"),
+        ("cuda", torch.bfloat16, {"numba", "triton"}, "triton"),
+        ("cuda", torch.float64, {"numba", "triton"}, "chunked"),
+        ("cuda", torch.bfloat16, {"numba"}, "chunked"),
+        ("mps", torch.float32, {"numba", "triton"}, "chunked"),
+    ],
+)
+def test_auto_goes_by_device_dtype_and_what_is_installed(device, dtype, installed, expected, monkeypatch):
+    monkeypatch.setattr(ops, "_installed", lambda package: package in installed)
+    x = SimpleNamespace(device=torch.device(device), dtype=dtype, is_cuda=device == "cuda")
+    assert ops._auto(x) == expected
+
+
 Z, T = torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)
 
 
@@ -155,6 +203,10 @@ Z, T = torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)
         (Z, T, {"temperature": 0.0}, r"`temperature` is 0.0; it must be finite and above 0"),
         (Z, T, {"temperature": -1.0}, r"`temperature` is -1.0"),
         (Z, T, {"temperature": math.nan}, r"`temperature` is nan"),
+        (Z.clone().requires_grad_(), T, {"overwrite": True}, r"these are a leaf. Leave it off"),
+        (Z[:1].expand(2, 3), T, {"overwrite": True}, r"these are expanded. Leave it off"),
+        (Z, T, {"overwrite": True, "backend": "reference"}, r"not for backend='reference'"),
+        (Z, T, {"backend": "triton"}, r"the backend 'triton' works on CUDA tensors"),
         (Z, T, {"backend": "chunks"}, r"unknown backend 'chunks'. Did you mean 'chunked'\?"),
     ],
 )

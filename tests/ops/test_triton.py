@@ -16,9 +16,11 @@ import pytest
 import torch
 
 from aent.errors import InputError
-from aent.ops import reference, triton
+from aent.ops import BACKENDS, reference, triton
+from aent.ops.head import Head
 from aent.subsets import Cut, Fraction, Full, TopK, TopP
 
+TRITON = BACKENDS["triton"]
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -108,7 +110,7 @@ def linear_door(backend, hidden, weight, bias, targets, up, subset, temperature,
 
     stats = backend.linear_token_stats(*leaves, targets, subset, temperature, softcap, gather)
     (up[0] * stats.logp + up[1] * stats.entropy).sum().backward()
-    assert len(entered) == (backend is triton)
+    assert len(entered) == (backend is TRITON)
     return *(x.detach() for x in stats), *(x.grad for x in leaves if x is not None)
 
 
@@ -123,7 +125,7 @@ def assert_agree(given, expected, dtype, roundings=1):
 def measured(logits, targets, subset):
     """Return all that forward keeps of each row; the last columns are (threshold, share)."""
     stats = torch.empty(len(logits), 8, device=DEVICE)
-    triton._measure(logits, targets, subset, triton.Head(logits.dtype, 1.0), stats)
+    triton.arithmetic(logits, subset, Head(logits.dtype)).measure(logits, targets, stats)
     return stats
 
 
@@ -152,14 +154,14 @@ def test_in_the_interpreter():
 def test_refuses_what_it_cannot_do(monkeypatch):
     targets = torch.zeros(2, dtype=torch.long)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(InputError, match=r"`logits` is on cpu.* use backend='auto'"):
-        triton.token_stats(torch.zeros(2, 3), targets, Full(), 1.0)
+    with pytest.raises(InputError, match=r"this input is on cpu.* use backend='auto'"):
+        TRITON.token_stats(torch.zeros(2, 3), targets, Full(), 1.0)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    with pytest.raises(InputError, match=r"`logits` is torch.float64.* use backend='chunked'"):
-        triton.token_stats(torch.zeros(2, 3, dtype=torch.float64), targets, Full(), 1.0)
+    with pytest.raises(InputError, match=r"the logits are torch.float64.* use backend='chunked'"):
+        TRITON.token_stats(torch.zeros(2, 3, dtype=torch.float64), targets, Full(), 1.0)
     monkeypatch.setitem(sys.modules, "triton", None)
     with pytest.raises(InputError, match="needs the package triton: `pip install triton`"):
-        triton.token_stats(torch.zeros(2, 3), targets, Full(), 1.0)
+        TRITON.token_stats(torch.zeros(2, 3), targets, Full(), 1.0)
 
 
 # ---- on a GPU, or in the interpreter
@@ -182,7 +184,7 @@ def test_logits_door_agrees(dtype, vocab, temperature, subset):
     if vocab > 4000:
         logits, targets = logits[:5], targets[:5]
     up = torch.randn(2, len(logits), device=DEVICE)
-    given = logits_door(triton, logits, targets, up, subset, temperature)
+    given = logits_door(TRITON, logits, targets, up, subset, temperature)
     expected = logits_door(reference, logits.double(), targets, up, subset, temperature)
     assert {x.dtype for x in given[:3]} == {torch.float32}
     assert given[3].dtype == dtype
@@ -250,7 +252,7 @@ def test_linear_door_agrees(subset, dtype, bias, softcap, temperature):
     targets = torch.randint(0, vocab, (rows,), device=DEVICE)
     up = torch.randn(2, rows, device=DEVICE)
     args = hidden, weight, offset, targets, up, subset, temperature, softcap
-    given = linear_door(triton, *args)
+    given = linear_door(TRITON, *args)
     assert all(x.dtype == (torch.float32 if i < 3 else dtype) for i, x in enumerate(given))
     expected = linear_door(reference, *args)  # in the same dtype: logits are rounded alike
     assert_agree(given, expected, dtype, roundings=2)  # of the logits' gradient, of the product
@@ -264,7 +266,7 @@ def test_values_by_hand():
     up = torch.tensor([[0.0], [1.0]], device=DEVICE)
     log2 = math.log(2)
     for subset in (Fraction(drop=0.25), TopK(k=3), TopP(mass=0.8)):
-        logp, entropy, full, grad = logits_door(triton, logits, target, up, subset)
+        logp, entropy, full, grad = logits_door(TRITON, logits, target, up, subset)
         assert logp.item() == pytest.approx(-2 * log2)
         assert entropy.item() == pytest.approx(math.log(7) - 10 / 7 * log2)
         assert full.item() == pytest.approx(1.75 * log2)
@@ -279,7 +281,7 @@ def test_mass_is_compared_exactly(mass):
     # ten equal tokens: a mass of 0.8 is eight of them, not nine because 0.8 was rounded up
     logits = torch.zeros(1, 10, device=DEVICE)
     target = torch.zeros(1, dtype=torch.long, device=DEVICE)
-    stats = triton.token_stats(logits, target, TopP(mass=mass), 1.0)
+    stats = TRITON.token_stats(logits, target, TopP(mass=mass), 1.0)
     assert stats.entropy.item() == pytest.approx(math.log(10 * mass))
 
 
@@ -298,7 +300,7 @@ def test_repeatable_to_the_bit_and_the_order_of_tokens_does_not_matter(subset):
 @kernels
 def test_full_subset_makes_both_entropies_equal():
     logits, targets = awkward_rows(1000, torch.float32)
-    stats = triton.token_stats(logits, targets, Full(), 1.0)
+    stats = TRITON.token_stats(logits, targets, Full(), 1.0)
     assert torch.equal(stats.entropy, stats.full_entropy)
 
 
@@ -306,7 +308,7 @@ def test_full_subset_makes_both_entropies_equal():
 def test_full_entropy_never_carries_gradient():
     logits = torch.randn(2, 10, device=DEVICE, requires_grad=True)
     targets = torch.zeros(2, dtype=torch.long, device=DEVICE)
-    stats = triton.token_stats(logits, targets, TopK(k=3), 1.0)
+    stats = TRITON.token_stats(logits, targets, TopK(k=3), 1.0)
     assert [x.requires_grad for x in stats] == [True, True, False]
 
 
@@ -326,8 +328,8 @@ def test_rows_need_not_lie_together():
     logits = torch.randn(300, 4, device=DEVICE)
     targets, up = torch.arange(4, device=DEVICE)[::2], torch.randn(2, 2, device=DEVICE)
     for view in (logits.t()[::2], torch.randn(4, 300, device=DEVICE)[::2]):
-        given = logits_door(triton, view, targets, up, TopK(k=9))
-        expected = logits_door(triton, view.contiguous(), targets.clone(), up, TopK(k=9))
+        given = logits_door(TRITON, view, targets, up, TopK(k=9))
+        expected = logits_door(TRITON, view.contiguous(), targets.clone(), up, TopK(k=9))
         torch.testing.assert_close(given, expected, rtol=0, atol=0)
 
 
@@ -337,7 +339,7 @@ def test_no_rows():
     weight = torch.randn(50, 4, device=DEVICE, requires_grad=True)
     targets = torch.zeros(0, dtype=torch.long, device=DEVICE)
     args = None, targets, TopK(k=2), 1.0, None, nullcontext
-    stats = triton.linear_token_stats(hidden, weight, *args)
+    stats = TRITON.linear_token_stats(hidden, weight, *args)
     (stats.logp + stats.entropy).sum().backward()
     assert weight.grad is not None
     assert torch.equal(weight.grad, torch.zeros_like(weight))

@@ -313,14 +313,16 @@ def test_bad_rewards_are_named(returned, message, build, options):
         trainer.train()
 
 
-def test_model_card_cites_the_paper(build, options, tmp_path):
-    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options | {"max_steps": 1})
-    trainer.train()
+@pytest.mark.parametrize(
+    ("method", "cited"),
+    [("aent", "2509.03493"), ("entropy-bonus", "1602.01783"), ("none", "2402.03300")],  # none: GRPO's own
+)
+def test_model_card_cites_the_methods_paper(method, cited, build, options):
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=method)
     trainer.create_model_card(model_name="m")
     card = (Path(options["output_dir"]) / "README.md").read_text()
-    assert "On Entropy Control in LLM-RL Algorithms" in card
-    assert "2509.03493" in card
-    assert "shen2025entropy" in card
+    assert cited in card
+    assert ("shen2025entropy" in card) == (method == "aent")
 
 
 def test_state_lies_in_trainer_state(build, options):

@@ -10,6 +10,7 @@ from aent.errors import InputError, unknown
 
 COMMANDS = {
     "train": "train a policy: aent train [RECIPE] [--any-trl-flag VALUE]",
+    "compare": "methods x algorithms x seeds on one recipe: aent compare RECIPE --methods none,aent",
     "eval": "pass@k, maj@k and entropy of a model on a task",
     "warmstart": "make a small policy from scratch",
     "methods": "list the ways of controlling entropy, with paper and formula",

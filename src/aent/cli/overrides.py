@@ -42,6 +42,28 @@ def take_section(argv: Sequence[str], section: str, base: Section) -> tuple[list
     return rest, None if chosen is None else {**chosen, **fields}
 
 
+def take_flags(argv: Sequence[str], names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Take ``--name VALUE`` of these names out of `argv`; return them, and what is left.
+
+    Raises:
+        InputError: for a flag without a value.
+    """
+    taken: dict[str, str] = {}
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        if not flag.startswith("--") or name not in names:
+            rest.append(word)
+            continue
+        given = value if equals else next(words, None)
+        if given is None:
+            raise InputError(f"{flag} needs a value")
+        taken[name] = given
+    return taken, rest
+
+
 def _as_mapping(section: Section) -> dict[str, Any] | None:
     if section is None:
         return None

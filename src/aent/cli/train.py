@@ -5,17 +5,18 @@ import json
 import os
 import shutil
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from rich.console import Console
 
+from aent.algorithms import ALGORITHMS, classes, with_options
 from aent.cli.overrides import take_section
 from aent.errors import InputError, unknown
 from aent.experiments.folder import RunFolder
-from aent.experiments.recipe import ALGORITHMS, Recipe, load_recipe, recipe_names
+from aent.experiments.recipe import Recipe, load_recipe, recipe_names
 from aent.methods import METHODS, load_method
 from aent.tasks import TASKS, load_task
 
@@ -39,7 +40,7 @@ RECIPE              {", ".join(recipe_names())}, or the path of a YAML file (def
 --evaluation.FIELD V  problems, samples, temperature, top_p, ...; --evaluation null leaves it out
 --resume RUN        continue a run from its last checkpoint
 --output_dir DIR    the run folder (default: the next free runs/RECIPE-METHOD-NNN)
---FLAG V            any flag of TRL's GRPOConfig or RLOOConfig, and of its ModelConfig:
+--FLAG V            any flag of TRL's configuration for the algorithm, and of its ModelConfig:
 """
 
 
@@ -68,6 +69,19 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _fresh(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
+    run, path, stem = prepared(argv)
+    made = _on_main(lambda: RunFolder.create(path, stem, run.recipe).path)
+    return _run(run.recipe, made), RunFolder(made)
+
+
+def prepared(argv: Sequence[str]) -> "tuple[Run, Path | None, str]":
+    """Return the run that a command line describes, the folder it asks for, and a stem for its name.
+
+    Everything that can be checked beforehand is; nothing is written.
+
+    Raises:
+        InputError: for a mistake in recipe or flags.
+    """
     named = bool(argv) and not argv[0].startswith("-")
     name, rest = (argv[0], list(argv[1:])) if named else (DEFAULT_RECIPE, list(argv))
     recipe = load_recipe(name)
@@ -79,10 +93,11 @@ def _fresh(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
     settings = _settings(recipe, rest)
     path = Path(settings.pop("output_dir")) if "output_dir" in settings else None
     recipe = replace(recipe, trainer=settings)
-    stem = f"{Path(name).stem}-{recipe.method['name']}"
-    _run(recipe, path or Path("runs") / stem).check()
-    made = _on_main(lambda: RunFolder.create(path, stem, recipe).path)
-    return _run(recipe, made), RunFolder(made)
+    other = "" if recipe.algorithm == load_recipe(name).algorithm else f"{recipe.algorithm}-"
+    stem = f"{Path(name).stem}-{other}{recipe.method['name']}"
+    run = _run(recipe, path or Path("runs") / stem)
+    run.check()
+    return run, path, stem
 
 
 def _resumed(argv: Sequence[str]) -> "tuple[Run, RunFolder]":
@@ -107,7 +122,8 @@ def _run(recipe: Recipe, folder: Path) -> "Run":
 
 def _parse(recipe: Recipe, folder: Path, task: Any) -> tuple[Any, Any]:
     """Turn the recipe's trainer section into TRL's configuration objects."""
-    settings = dict(_defaults(task)) | dict(recipe.trainer) | {"output_dir": str(folder)}
+    settings = dict(_defaults(task)) | with_options(recipe.algorithm, recipe.trainer)
+    settings["output_dir"] = str(folder)
     parser = _host_parser(recipe.algorithm)
     try:
         return parser.parse_dict(settings)
@@ -166,9 +182,7 @@ def _as_flag(key: str, value: Any) -> list[str]:
 def _host_parser(algorithm: str) -> Any:
     from trl import ModelConfig, TrlParser
 
-    from aent.trl import AEntGRPOConfig, AEntRLOOConfig
-
-    config = {"grpo": AEntGRPOConfig, "rloo": AEntRLOOConfig}[algorithm]
+    _, config = classes(algorithm)
     parser: Any = TrlParser(cast(Any, [config, ModelConfig]))
     parser.error = _refuse  # argparse would print its whole usage, which is long here
     return parser
@@ -185,8 +199,13 @@ def _flags(parser: Any) -> list[str]:
 
 def _host_flags() -> str:
     width = shutil.get_terminal_size().columns
-    listed = " ".join(_flags(_host_parser("grpo")))
-    return textwrap.indent(textwrap.fill(listed, width - 4), "  ")
+
+    def listed(flags: Iterable[str]) -> str:
+        return textwrap.indent(textwrap.fill(" ".join(flags), width - 4), "  ")
+
+    common, with_critic = _flags(_host_parser("grpo")), _flags(_host_parser("ppo"))
+    critic = sorted({*with_critic} - {*common})
+    return f"{listed(common)}\nwith a critic (ppo, a2c) also:\n{listed(critic)}"
 
 
 def _name(section: Any) -> str:

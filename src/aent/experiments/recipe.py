@@ -8,9 +8,8 @@ from typing import Any
 
 import yaml
 
+from aent.algorithms import load_algorithm
 from aent.errors import InputError, unknown
-
-ALGORITHMS = ("grpo", "rloo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +21,7 @@ class Recipe:
     """
 
     algorithm: str = "grpo"
-    """Policy-gradient algorithm: grpo or rloo."""
+    """Policy-gradient algorithm, by its name in `aent.algorithms`."""
     method: Mapping[str, Any] = field(default_factory=lambda: {"name": "aent"})
     """How entropy is controlled: ``{name: ..., argument: value}`` (see `aent.methods`)."""
     task: Mapping[str, Any] = field(default_factory=lambda: {"name": "countdown"})
@@ -35,8 +34,7 @@ class Recipe:
     """Options of TRL's trainer configuration and of its ModelConfig, by their names there."""
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
-            raise unknown("algorithm", self.algorithm, ALGORITHMS)
+        load_algorithm(self.algorithm)
         for name in ("method", "task", "policy", "evaluation", "trainer"):
             value = getattr(self, name)
             if isinstance(value, str) and name in ("method", "task"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from aent.algorithms import classes
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
 from aent.experiments.folder import RunFolder
@@ -44,9 +45,9 @@ class Run:
         Raises:
             InputError: naming the setting, the file or the folder at fault.
         """
-        from aent.trl.trainers import refuse_second_bonus
+        from aent.trl.fit import fitted
 
-        refuse_second_bonus(self.args, load_method(self.recipe.method))
+        fitted(self.args, load_method(self.recipe.method))
         self._evaluation()
         self._check_packages()
         if self.model_args.model_name_or_path:
@@ -89,7 +90,7 @@ class Run:
         Raises:
             Interrupted: after Ctrl-C; a checkpoint is kept.
         """
-        model = self._model()
+        model = self.policy_path()
         if Path(model).exists():
             hush()
         evaluation = self._evaluation()
@@ -103,8 +104,8 @@ class Run:
         if main:
             self._conclude(folder, evaluated=evaluation is not None)
 
-    def _model(self) -> str:
-        """The folder or hub id to start from; makes the policy where the recipe describes one."""
+    def policy_path(self) -> str:
+        """Return the folder or hub id to start from; make the policy where the recipe describes one."""
         from accelerate import PartialState
 
         if self.model_args.model_name_or_path:
@@ -165,10 +166,8 @@ class Run:
             aside.rename(folder.policy)  # whole, or not there
 
     def _trainer(self, model: str, callbacks: list[Any]) -> Any:
-        from aent.trl import AEntGRPOTrainer, AEntRLOOTrainer
-
         self.args.model_init_kwargs = {**(self.args.model_init_kwargs or {}), **self._loading}
-        kind = {"grpo": AEntGRPOTrainer, "rloo": AEntRLOOTrainer}[self.recipe.algorithm]
+        kind, _ = classes(self.recipe.algorithm)
         try:
             return self._built(kind, model, callbacks)
         except InputError:

@@ -30,8 +30,9 @@ def aent(
 ) -> Method:
     """Clamped entropy with an adaptive coefficient.
 
-    ``loss = policy_loss - coef * H(pi~)`` in nats, where pi~ is the policy renormalised on its most
-    likely tokens, ``int(drop * V)`` least likely ones left out; `coef` follows `Band`.
+    ``loss = policy_loss - coef * H(pi~); coef <- clip(coef - lr * (min(0, H(pi~) - low) + max(0, H(pi~) -
+    high)), coef_min, coef_max)`` in nats, where pi~ is the policy renormalised on its most likely tokens,
+    ``int(drop * V)`` least likely ones left out.
 
     Source: arXiv 2509.03493. The defaults are the published setting for Qwen2.5-Math-1.5B on MATH. The
     other published setting (DeepSeek-R1-Distill-Qwen-1.5B on OpenR1-Math) is ``aent(drop=0.25,
@@ -49,7 +50,5 @@ def aent(
             coef_max=coef_max,
             warmup=warmup,
         ),
-        formula="loss = policy_loss - coef * H(pi~);  "
-        "coef <- clip(coef - lr*(min(0, H(pi~)-low) + max(0, H(pi~)-high)), coef_min, coef_max)",
         paper=AENT,
     )

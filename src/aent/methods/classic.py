@@ -1,4 +1,4 @@
-"""The baselines: no entropy term, and the bonus that reinforcement learning has always used."""
+"""Baselines: no entropy term, and the bonus that reinforcement learning has always used."""
 
 from aent.controllers import Fixed
 from aent.methods.base import Method, Paper
@@ -20,11 +20,11 @@ A3C = Paper(
 
 def none() -> Method:
     """Leave the host's loss as it is: ``loss = policy_loss``."""
-    return Method(name="none", formula="loss = policy_loss")
+    return Method(name="none")
 
 
 def entropy_bonus(*, coef: float = 0.01) -> Method:
-    """Subtract a constant times the mean full entropy: ``loss = policy_loss - coef * H(pi)``, H in nats.
+    """The classic bonus, a constant times the full entropy: ``loss = policy_loss - coef * H(pi)``, in nats.
 
     Source: A3C (arXiv 1602.01783, section 4) and PPO (1707.06347, eq. 9). 0.01 is the customary
     coefficient of both; the AEnt paper's baseline is reported with 0.002.
@@ -32,6 +32,5 @@ def entropy_bonus(*, coef: float = 0.01) -> Method:
     return Method(
         name="entropy-bonus",
         controller=Fixed(coef=coef),
-        formula="loss = policy_loss - coef * H(pi)",
         paper=A3C,
     )

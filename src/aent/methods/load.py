@@ -1,57 +1,136 @@
 """From a name, a mapping or a dotted path to a method."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from aent import subsets
+from aent.controllers import CONTROLLERS
 from aent.errors import InputError, unknown
+from aent.methods.advantages import entrocraft, entropy_advantage, stare
 from aent.methods.base import Method
 from aent.methods.clamped import aent
 from aent.methods.classic import entropy_bonus, none
+from aent.methods.clipping import archer, ce_gppo, clip_higher
+from aent.methods.coefficient import aer, cosine_bonus, entropic, lagrangian, linear_bonus, sac, skywork
+from aent.methods.covariance import clip_cov, kl_cov
+from aent.methods.nucleus import siren
+from aent.methods.rewards import pass_at_k, qae, unlikeliness, w_reinforce
+from aent.methods.selection import forking_tokens, steer
+from aent.methods.stack import stacked
 from aent.names import check_type, from_dotted_path
+
+Spec = str | Mapping[str, Any] | Sequence[Any] | Method
+
+
+def stack(*, methods: list[Any]) -> Method:
+    """Several methods at once: ``{name: stack, methods: [clip-higher, {name: aent, low: 0.2}]}``.
+
+    Raises:
+        InputError: where two of them fill the same part; it names both.
+    """
+    return stacked([load_method(spec) for spec in methods])
+
 
 METHODS: dict[str, Callable[..., Method]] = {
     "none": none,
     "entropy-bonus": entropy_bonus,
     "aent": aent,
+    "linear-bonus": linear_bonus,
+    "cosine-bonus": cosine_bonus,
+    "sac": sac,
+    "lagrangian": lagrangian,
+    "skywork": skywork,
+    "aer": aer,
+    "entropic": entropic,
+    "siren": siren,
+    "unlikeliness": unlikeliness,
+    "pass-at-k": pass_at_k,
+    "w-reinforce": w_reinforce,
+    "qae": qae,
+    "entropy-advantage": entropy_advantage,
+    "stare": stare,
+    "entrocraft": entrocraft,
+    "clip-higher": clip_higher,
+    "ce-gppo": ce_gppo,
+    "archer": archer,
+    "clip-cov": clip_cov,
+    "kl-cov": kl_cov,
+    "forking-tokens": forking_tokens,
+    "steer": steer,
+    "stack": stack,
+}
+
+SUBSETS: dict[str, Callable[..., subsets.Subset]] = {
+    "Full": subsets.Full,
+    "Fraction": subsets.Fraction,
+    "TopK": subsets.TopK,
+    "TopP": subsets.TopP,
 }
 
 
-def load_method(spec: str | Mapping[str, Any] | Method) -> Method:
+def load_method(spec: Spec) -> Method:
     """Return the method a spec describes.
 
     A spec is a name in `METHODS`, a dotted path to a `Method` or to a function that returns one, a
-    mapping ``{"name": ..., argument: value, ...}``, or a `Method` itself.
+    mapping ``{"name": ..., argument: value, ...}``, a list of specs to stack, or a `Method` itself. In a
+    mapping, ``subset`` and ``controller`` put another one in the place of the method's own:
+    ``{"name": "entropy-bonus", "subset": {"name": "TopP", "mass": 0.9}}``.
 
     Raises:
         InputError: for an unknown name or argument, or a value the method refuses.
     """
     if isinstance(spec, Method):
         return spec
+    if isinstance(spec, Sequence) and not isinstance(spec, str):
+        return stack(methods=list(spec))
     arguments: dict[str, Any] = {"name": spec} if isinstance(spec, str) else {**spec}
+    parts = {
+        kind: _load_part(kind, known, arguments.pop(kind))
+        for kind, known in (("subset", SUBSETS), ("controller", CONTROLLERS))
+        if kind in arguments
+    }
+    method = _named("method", arguments, METHODS)
+    if not isinstance(method, Method):
+        raise InputError(f"{arguments['name']!r} gave {type(method).__name__}, not an aent Method")
+    return replace(method, **parts)
+
+
+def _load_part(kind: str, known: Mapping[str, Callable[..., Any]], spec: Any) -> Any:
+    if isinstance(spec, str | Mapping):
+        return _named(kind, {"name": spec} if isinstance(spec, str) else spec, known)
+    return spec
+
+
+def _named(kind: str, spec: Mapping[str, Any], known: Mapping[str, Callable[..., Any]]) -> Any:
+    """Call what a spec names, in `known` or by a dotted path, with the rest of the spec."""
+    arguments = {**spec}
     name = arguments.pop("name", None)
     if not isinstance(name, str):
-        raise InputError(f"method {spec!r} has no name; give {{'name': one of {list(METHODS)}}}")
-    found = METHODS[name] if name in METHODS else from_dotted_path(name)
+        raise InputError(f"{kind} {spec!r} has no name; give {{'name': one of {list(known)}}}")
+    found = known[name] if name in known else from_dotted_path(name)
     if found is None:
-        raise unknown("method", name, METHODS, "A dotted path such as package.module.method works too.")
-    if isinstance(found, Method):
-        if arguments:
-            raise InputError(f"method {name!r} is a finished value and takes no {sorted(arguments)}")
-        return found
-    method = _call(name, found, arguments)
-    if not isinstance(method, Method):
-        raise InputError(f"{name!r} returned {type(method).__name__}, not an aent Method")
-    return method
+        raise unknown(kind, name, known, f"A dotted path such as package.module.{kind} works too.")
+    if callable(found):
+        return _call(f"{kind} {name!r}", found, arguments)
+    if arguments:
+        raise InputError(f"{kind} {name!r} is a finished value and takes no {sorted(arguments)}")
+    return found
 
 
-def _call(name: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+def _call(what: str, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     parameters = inspect.signature(factory).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for argument in arguments:
         if argument not in parameters and not takes_any:
-            raise unknown(f"argument of method {name!r}:", argument, parameters)
+            raise unknown(f"argument of {what}:", argument, parameters)
+    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in arguments]
+    if missing and not takes_any:
+        raise InputError(
+            f"{what} needs {', '.join(missing)}: no value was published; give one that fits your setting"
+        )
     for argument, parameter in parameters.items():
         if argument in arguments and parameter.annotation is not parameter.empty:
-            check_type(f"method {name!r}: {argument}", parameter.annotation, arguments[argument])
+            check_type(f"{what}: {argument}", parameter.annotation, arguments[argument])
     return factory(**arguments)

@@ -1,36 +1,52 @@
-"""From logits, or from hidden states and an output weight, to the statistics of each token."""
+"""From logits, or from hidden states and an output weight, to the statistics of each token.
 
-from collections.abc import Callable
+Backends compute the same in other ways. "auto" chooses by this rule: on a CPU ``native`` where numba is
+installed, on CUDA ``triton`` where triton is and the logits are not float64, and ``chunked`` everywhere
+else. It looks at the device, the dtype and what is installed, never at shapes, so that a token's figures
+do not depend on its batch. A backend asked for by name is used, or `InputError` says why it cannot be.
+"""
+
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from functools import cache
+from importlib.util import find_spec
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from aent.errors import unknown
-from aent.ops import chunked, native, reference, triton
-from aent.ops.checks import require_floating, require_head, require_positive, require_targets
-from aent.ops.stats import TokenStats
+from aent.ops import autograd, chunked, native, reference, triton
+from aent.ops.autograd import Backend
+from aent.ops.checks import (
+    require_columns,
+    require_floating,
+    require_head,
+    require_overwritable,
+    require_positive,
+    require_targets,
+)
+from aent.ops.stats import TokenLoss, TokenStats
 from aent.subsets import Full, Subset
 
-__all__ = ["BACKENDS", "Backend", "TokenStats", "linear_token_stats", "token_stats"]
-
-
-class Backend(NamedTuple):
-    """The two doors of one way of computing."""
-
-    token_stats: Callable[..., TokenStats]
-    linear_token_stats: Callable[..., TokenStats]
-
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "TokenLoss",
+    "TokenStats",
+    "linear_token_loss",
+    "linear_token_stats",
+    "token_stats",
+]
 
 BACKENDS: dict[str, Backend] = {
-    "chunked": Backend(chunked.token_stats, chunked.linear_token_stats),
-    "native": Backend(native.token_stats, native.linear_token_stats),
-    "reference": Backend(reference.token_stats, reference.linear_token_stats),
-    "triton": Backend(triton.token_stats, triton.linear_token_stats),
+    "chunked": autograd.backend(lambda x, subset, head: chunked.Chunked(subset, head)),
+    "native": autograd.backend(native.arithmetic),
+    "reference": Backend(reference.token_stats, reference.linear_token_stats, reference.linear_token_loss),
+    "triton": autograd.backend(triton.arithmetic),
 }
-"""Ways of computing the same. "auto" takes ``chunked``, which runs anywhere; ``reference`` is the
-obvious one; ``native`` wants numba and a CPU, ``triton`` an NVIDIA GPU (or Triton's interpreter)."""
+"""``chunked`` runs anywhere; ``native`` is compiled for CPUs by numba; ``triton`` wants an NVIDIA GPU
+(or Triton's interpreter); ``reference`` is the formulas as they stand, to check the others against."""
 
 
 def token_stats(
@@ -40,6 +56,7 @@ def token_stats(
     subset: Subset = Full(),
     temperature: float = 1.0,
     backend: str = "auto",
+    overwrite: bool = False,
 ) -> TokenStats:
     """Compute log-probability and entropy (nats) of each token from logits.
 
@@ -47,16 +64,23 @@ def token_stats(
     ``logp = z_t - log Σ exp z``, ``entropy = -Σ w q log q`` with ``q = exp z / Σ w exp z``.
     Clamped entropy: arXiv 2509.03493. Padded positions need a valid target too; mask their results.
 
+    With `overwrite`, backward writes the gradient over the logits and takes no memory of their size:
+    for contiguous logits that nothing reads afterwards, neither you, nor the operation that made
+    them, nor a second backward. For what "auto" means see `aent.ops`.
+
     Raises:
         InputError: on shapes that do not fit, logits that are not floating point, targets outside
-            the vocabulary, a temperature that is not positive, an unknown backend.
+            the vocabulary, a temperature that is not positive, a backend that is unknown or cannot
+            compute this; if `overwrite` is asked of a leaf, of expanded logits or of ``reference``.
     """
-    doors = _backend(backend)
     require_floating("logits", logits)
+    doors = _backend(backend, logits)
     require_positive("temperature", temperature)
     require_targets(targets, "logits", logits, vocab=logits.shape[-1])
+    if overwrite:
+        require_overwritable(logits, backend)
     rows = logits.reshape(-1, logits.shape[-1])
-    stats = doors.token_stats(rows, targets.reshape(-1).long(), subset, temperature)
+    stats = doors.token_stats(rows, targets.reshape(-1).long(), subset, temperature, overwrite)
     return TokenStats(*(x.view(targets.shape) for x in stats))
 
 
@@ -75,31 +99,105 @@ def linear_token_stats(
     """Compute `token_stats` (nats) of ``hidden @ weight.T + bias`` without holding all logits.
 
     `softcap` c replaces each logit z by ``c * tanh(z / c)`` before the temperature, as Gemma 2 does
-    (arXiv 2408.00118). Products are taken in the dtype of `hidden` (under autocast in its dtype),
-    the statistics in float32. `gather` makes a context that is entered around the uses of `weight`
-    and `bias`, once in forward and once in backward: for output weights sharded over ranks.
+    (arXiv 2408.00118). Logits are in the dtype of `hidden` (under autocast in its dtype), the
+    statistics in float32. `gather` makes a context that is entered around the uses of `weight` and
+    `bias`, once in forward and once in backward: for output weights sharded over ranks.
+
+    Backward makes the logits again, which is one product of matrices more than `linear_token_loss`
+    needs for losses that are known row by row.
 
     Raises:
         InputError: as `token_stats`; also if `hidden` and `weight` differ in dtype or width, or
             `softcap` is not positive.
     """
-    doors = _backend(backend)
+    doors = _linear_backend(backend, hidden, temperature, softcap)
+    with gather():
+        rows, ids = _rows(hidden, weight, bias, targets)
+        stats = doors.linear_token_stats(rows, weight, bias, ids, subset, temperature, softcap, gather)
+    return TokenStats(*(x.view(targets.shape) for x in stats))
+
+
+def linear_token_loss(
+    hidden: Float[Tensor, "*batch dim"],
+    weight: Float[Tensor, "vocab dim"],
+    targets: Int[Tensor, "*batch"],
+    loss: Callable[..., Float[Tensor, " rows"]],
+    *,
+    columns: Sequence[Float[Tensor, "*batch"]] = (),
+    bias: Float[Tensor, " vocab"] | None = None,
+    subset: Subset = Full(),
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    backend: str = "auto",
+    gather: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> TokenLoss:
+    """Compute ``Σ_i loss(logp_i, entropy_i, *columns_i)`` and its gradients in one go.
+
+    For losses known row by row, `logp` and `entropy` (nats) being those of `linear_token_stats`. The
+    gradients of `hidden`, `weight` and `bias` are made in forward while a chunk of logits is there:
+    three products of matrices, not four. Until backward they are held in the place of the saved inputs.
+
+    `loss` is called with some of the rows at a time: tensors of shape [rows], float32, and the same
+    rows of each of `columns` (advantages, masks, old log-probabilities: constants). It returns one
+    loss per row, which may depend on that row only. What it takes from elsewhere gets no gradient; a
+    mean over tokens is a column or a constant that divides::
+
+        def loss(logp, entropy, advantage, mask):
+            return -mask * (advantage * logp + 0.01 * entropy) / tokens
+
+        made = linear_token_loss(hidden, weight, targets, loss, columns=[advantages, mask])
+        made.loss.backward()
+
+    The result can be differentiated once. Its statistics are measurements, without gradient. Where a
+    coefficient depends on the entropy of the same batch, use `linear_token_stats`.
+
+    Raises:
+        InputError: as `linear_token_stats`; also on columns that do not have the shape of `targets` or
+            want a gradient, and if `loss` returns anything but one differentiable value per row.
+        RuntimeError: from a second backward.
+    """
+    doors = _linear_backend(backend, hidden, temperature, softcap)
+    require_columns(columns, targets)
+    flat = [x.reshape(-1) for x in columns]
+    with gather():
+        rows, ids = _rows(hidden, weight, bias, targets)
+        made = doors.linear_token_loss(rows, weight, bias, ids, subset, temperature, softcap, loss, flat)
+    return TokenLoss(made.loss, TokenStats(*(x.view(targets.shape) for x in made.stats)))
+
+
+def _linear_backend(name: str, hidden: Tensor, temperature: float, softcap: float | None) -> Backend:
     require_floating("hidden", hidden)
     require_positive("temperature", temperature)
     if softcap is not None:
         require_positive("softcap", softcap)
-    with gather():
-        require_head(hidden, weight, bias)
-        require_targets(targets, "hidden", hidden, vocab=weight.shape[0])
-        rows = hidden.reshape(-1, hidden.shape[-1])
-        stats = doors.linear_token_stats(
-            rows, weight, bias, targets.reshape(-1).long(), subset, temperature, softcap, gather
-        )
-    return TokenStats(*(x.view(targets.shape) for x in stats))
+    return _backend(name, hidden)
 
 
-def _backend(name: str) -> Backend:
-    chosen = "chunked" if name == "auto" else name
-    if chosen not in BACKENDS:
+def _rows(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
+) -> tuple[Float[Tensor, "rows dim"], Int[Tensor, " rows"]]:
+    require_head(hidden, weight, bias)
+    require_targets(targets, "hidden", hidden, vocab=weight.shape[0])
+    return hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1).long()
+
+
+def _backend(name: str, x: Tensor) -> Backend:
+    if name == "auto":
+        return BACKENDS[_auto(x)]
+    if name not in BACKENDS:
         raise unknown("backend", name, ["auto", *BACKENDS])
-    return BACKENDS[chosen]
+    return BACKENDS[name]
+
+
+def _auto(x: Tensor) -> str:
+    """Return what "auto" stands for; the rule is in the docstring of this module."""
+    if x.device.type == "cpu" and _installed("numba"):
+        return "native"
+    if x.is_cuda and _installed("triton") and x.dtype != torch.float64:
+        return "triton"
+    return "chunked"
+
+
+@cache
+def _installed(package: str) -> bool:
+    return find_spec(package) is not None

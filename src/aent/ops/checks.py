@@ -1,6 +1,7 @@
 """What the doors ask of their arguments. Each function raises `InputError`."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -56,4 +57,50 @@ def require_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         raise InputError(
             f"the dtypes of `hidden`, `weight` and `bias` are {sorted(map(str, dtypes))};"
             " outside autocast they must be one: convert, or enter torch.autocast."
+        )
+
+
+def require_overwritable(logits: Tensor, backend: str) -> None:
+    """Raise unless backward may write over the logits."""
+    if backend == "reference":
+        raise InputError(
+            "`overwrite` is not for backend='reference', whose backward is autograd's."
+            " Leave it off, or use backend='auto'."
+        )
+    leaf = logits.is_leaf and logits.requires_grad
+    expanded = any(step == 0 and size > 1 for step, size in zip(logits.stride(), logits.shape, strict=True))
+    if leaf or expanded:
+        raise InputError(
+            "`overwrite` is for logits that an operation made and that have memory of their own; these"
+            f" are {'a leaf' if leaf else 'expanded'}. Leave it off."
+        )
+
+
+def require_columns(columns: Sequence[Tensor], targets: Tensor) -> None:
+    """Raise unless each column has one constant per token."""
+    for i, column in enumerate(columns):
+        if column.shape != targets.shape:
+            raise InputError(
+                f"`columns[{i}]` has shape {tuple(column.shape)}, `targets` {tuple(targets.shape)};"
+                " a column must have one value per target."
+            )
+        if column.requires_grad:
+            raise InputError(
+                f"`columns[{i}]` wants a gradient, but columns are constants. Detach it, or use"
+                " linear_token_stats and write the loss with what it returns."
+            )
+
+
+def require_losses(losses: object, logp: Tensor) -> None:
+    """Raise unless a loss gave one value per row, made from what it was given."""
+    if not isinstance(losses, Tensor) or losses.shape != logp.shape:
+        given = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
+        raise InputError(
+            f"`loss` returned {given} for {len(logp)} rows; it must return one loss per row, which"
+            " linear_token_loss adds up."
+        )
+    if logp.requires_grad and not losses.requires_grad:
+        raise InputError(
+            "what `loss` returned carries no gradient; compute it from the log-probabilities or the"
+            " entropies it is given, without detaching them."
         )

@@ -1,4 +1,4 @@
-"""The output layer of the chunked backend: logits of a few rows, and the gradients behind them."""
+"""The output layer: logits of a few rows, and the gradients behind them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,19 +8,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from aent.ops.rows import slices
+
+TILE = 1 << 22
+"""Elements of the product that is added at a time where gradients are summed in another dtype."""
+
 
 class Head(NamedTuple):
     """How logits are made, besides the weights."""
 
     dtype: torch.dtype
-    """In which products are taken."""
-    temperature: float
+    """Of the logits."""
+    temperature: float = 1.0
     softcap: float | None = None
     gather: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def cast(self, *tensors: Tensor | None) -> list[Any]:
-        """Bring tensors to the dtype of the products."""
-        return [None if x is None else x.to(self.dtype) for x in tensors]
+        """Bring tensors to the dtype in which products are taken.
+
+        That is the dtype of the logits, or float32 on a CPU that has to emulate it: the products are
+        rounded to the dtype of the logits then, as they are elsewhere.
+        """
+        dtype = torch.float32 if _emulated(tensors[0], self.dtype) else self.dtype
+        return [None if x is None else x.to(dtype) for x in tensors]
 
     def logits_(
         self,
@@ -30,7 +40,7 @@ class Head(NamedTuple):
         bias: Float[Tensor, " vocab"] | None,
     ) -> Float[Tensor, "rows vocab"]:
         """Fill `out` with logits, before softcap and temperature."""
-        if out.dtype != self.dtype:
+        if out.dtype != hidden.dtype:
             return out.copy_(torch.nn.functional.linear(hidden, weight, bias))
         if bias is None:
             return torch.mm(hidden, weight.t(), out=out)
@@ -48,8 +58,22 @@ class Head(NamedTuple):
         return slope
 
 
+def _emulated(x: Tensor | None, dtype: torch.dtype) -> bool:
+    """Tell whether this CPU multiplies in float32, and slowly, what is in another dtype."""
+    if x is None or x.device.type != "cpu":
+        return False
+    native = {
+        torch.bfloat16: torch.cpu._is_avx512_bf16_supported,  # pyright: ignore[reportPrivateUsage]
+        torch.float16: torch.cpu._is_amx_fp16_supported,  # pyright: ignore[reportPrivateUsage]
+    }
+    return dtype in native and not native[dtype]()
+
+
 class HeadGradients:
-    """Gradients of hidden states, weight and bias, summed in `dtype`; None where not needed."""
+    """Gradients of hidden states, weight and bias; None where not needed.
+
+    Sums of several chunks are in `dtype`, as sums of rounded numbers would drift.
+    """
 
     def __init__(
         self,
@@ -72,18 +96,22 @@ class HeadGradients:
     ) -> None:
         """Take in the gradient with respect to the logits of some rows."""
         if self.bias is not None:
-            self.bias.add_(grad.sum(0))
+            self.bias.add_(grad.sum(0, dtype=self.bias.dtype))
         g = grad.to(hidden.dtype)
         if self.hidden is not None:
             self.hidden[rows] = g @ weight
-        if self.weight is None:
-            return
-        if self.weight.dtype == g.dtype:
-            self.weight.addmm_(g.t(), hidden)
-        else:
-            self.weight.add_(g.t() @ hidden)
+        if self.weight is not None:
+            _add_product_(self.weight, g.t(), hidden)
 
     def finish(self, *like: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the gradients in the dtypes of the tensors they belong to."""
         made = zip((self.hidden, self.weight, self.bias), like, strict=True)
         return tuple(None if g is None or x is None else g.to(x.dtype) for g, x in made)
+
+
+def _add_product_(total: Tensor, a: Tensor, b: Tensor) -> None:
+    if total.dtype == a.dtype:
+        total.addmm_(a, b)
+        return
+    for part in slices(len(total), max(1, TILE // b.shape[1])):
+        total[part].add_(a[part] @ b)

@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from aent.ops.rows import RowStats
+from aent.ops.rows import Kept, RowStats
 
 f32, i32 = np.float32, np.int32
 Number = float | np.floating[Any]
@@ -27,7 +27,8 @@ _jit = partial(numba.njit, cache=True, nogil=True, error_model="numpy")
 _intrinsic: Any = intrinsic  # what it makes takes one argument less, which types cannot tell
 _sums_in_any_order = {"reassoc", "contract", "nsz"}
 
-LOGP, ENTROPY, FULL_ENTROPY, PEAK, TOTAL, KEPT_TOTAL, THRESHOLD, SHARE = range(len(RowStats._fields))
+LOGP, FULL_ENTROPY, ENTROPY, PEAK, TOTAL, KEPT_TOTAL, THRESHOLD, SHARE = range(len(RowStats._fields))
+FIRST = len(RowStats._fields) - len(Kept._fields)  # of the columns that backward is given
 GIVEN = -1
 """As `kept`: the cut of each row is there already, in the columns of the threshold and the share."""
 
@@ -362,25 +363,26 @@ def _slopes(z, peak, threshold, share, entropy_slope, offset, logp_slope, out):
 
 
 @_jit()
-def differentiate(z, targets, stats, grads, out):
+def differentiate(z, targets, kept, grads, out):
     """Write the gradient with respect to the rows `z`, given those of (logp, entropy); see `rows`.
 
-    `out` may be `z`. A row whose gradients are 0, as those of padding are, is not read.
+    `kept` are the columns of `aent.ops.rows.Kept`. `out` may be `z`. A row whose gradients are 0, as
+    those of padding are, is not read.
     """
     block = np.empty(BLOCK, f32)
     for row in range(len(z)):
-        saved, grad_logp, grad_entropy = stats[row], grads[row, 0], grads[row, 1]
-        if grad_logp == 0 and grad_entropy == 0 and saved[TOTAL] > 0:
+        saved, grad_logp, grad_entropy = kept[row], grads[row, 0], grads[row, 1]
+        peak, total, kept_total = saved[PEAK - FIRST], saved[TOTAL - FIRST], saved[KEPT_TOTAL - FIRST]
+        threshold, share = saved[THRESHOLD - FIRST], saved[SHARE - FIRST]
+        if grad_logp == 0 and grad_entropy == 0 and total > 0:
             out[row] = ZERO
             continue
-        offset = saved[ENTROPY] - f32(math.log(np.float64(saved[KEPT_TOTAL])))
-        entropy_slope, logp_slope = -grad_entropy / saved[KEPT_TOTAL], grad_logp / saved[TOTAL]
+        offset = saved[ENTROPY - FIRST] - f32(math.log(np.float64(kept_total)))
+        entropy_slope, logp_slope = -grad_entropy / kept_total, grad_logp / total
         for start in range(0, z.shape[1], BLOCK):
             here, there = z[row, start : start + BLOCK], out[row, start : start + BLOCK]
             done = block[: here.size]  # apart from `z` and `out`, so that both loops are vectorised
-            _slopes(
-                here, saved[PEAK], saved[THRESHOLD], saved[SHARE], entropy_slope, offset, logp_slope, done
-            )
+            _slopes(here, peak, threshold, share, entropy_slope, offset, logp_slope, done)
             for i in range(there.size):
                 there[i] = done[i]
         out[row, targets[row]] += grad_logp

@@ -13,19 +13,19 @@ That is at most 11 all-reduces and about 1 KB a row, for `CHUNK` logits at a tim
 two integers a call. Backward needs none from logits, one of [rows, dim] from hidden states.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from aent.errors import InputError
+from aent.ops.arithmetic import Arithmetic, statistics_dtype
+from aent.ops.autograd import from_hidden, from_logits, head_of
 from aent.ops.checks import require_floating, require_head, require_positive, require_targets
-from aent.ops.chunked import _empty_stats, _no_autocast, _outputs, _slices
-from aent.ops.head import Head, HeadGradients
-from aent.ops.rows import _FLOOR, RowStats, Scratch, differentiate_
+from aent.ops.head import Head
+from aent.ops.rows import FLOOR, RowStats, Scratch, differentiate_, entropy_of, slices
 from aent.ops.stats import TokenStats
 from aent.subsets import Fraction, Full, Subset, TopK, TopP, _sorted
 
@@ -59,8 +59,8 @@ def parallel_token_stats(
     rows = logits_shard.reshape(-1, logits_shard.shape[-1])
     shard = _shard(rows, rows.shape[1], subset, group)
     require_targets(targets, "logits_shard", logits_shard, vocab=shard.vocab)
-    head = Head(logits_shard.dtype, temperature)
-    stats = _FromLogits.apply(rows, targets.reshape(-1).long(), shard, head)
+    arithmetic = _Parallel(subset, Head(logits_shard.dtype, temperature), shard)
+    stats = from_logits(arithmetic, rows, targets.reshape(-1).long(), overwrite=False)
     return TokenStats(*(x.view(targets.shape) for x in stats))
 
 
@@ -92,10 +92,8 @@ def parallel_linear_token_stats(
     rows = hidden.reshape(-1, hidden.shape[-1])
     shard = _shard(rows, len(weight_shard), subset, group)
     require_targets(targets, "hidden", hidden, vocab=shard.vocab)
-    device = hidden.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-    head = Head(dtype, temperature, softcap)
-    stats = _FromHidden.apply(rows, weight_shard, bias, targets.reshape(-1).long(), shard, head)
+    arithmetic = _Parallel(subset, head_of(hidden, temperature, softcap), shard)
+    stats = from_hidden(arithmetic, rows, weight_shard, bias, targets.reshape(-1).long())
     return TokenStats(*(x.view(targets.shape) for x in stats))
 
 
@@ -118,14 +116,11 @@ class _Shard(NamedTuple):
     """Rows worked on at a time: the same on all ranks, as they meet in collectives."""
     goal: _Goal | None
 
-    def columns(self, targets: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
-        """Return the columns of the targets here; one past the last for those of other ranks."""
-        columns = targets - self.start
-        return columns.masked_fill_((columns < 0) | (columns >= self.width), self.width)
-
-    def workspace(self, stats: Tensor) -> Float[Tensor, "step columns"]:
-        """Make room for the logits of some rows, and a column for the tokens of other ranks."""
-        return stats.new_empty(min(self.step, len(stats)), self.width + 1)
+    def columns(self, targets: Int[Tensor, " rows"]) -> tuple[Int[Tensor, "rows 1"], Bool[Tensor, "rows 1"]]:
+        """Return the columns of the targets, and which are here; the others' are any."""
+        columns = (targets - self.start)[:, None]
+        here = (columns >= 0) & (columns < self.width)
+        return columns.clamp(0, self.width - 1), here
 
     def sum(self, *numbers: Tensor) -> tuple[Tensor, ...]:
         """Sum columns of numbers over the ranks, in float64."""
@@ -152,7 +147,7 @@ def _shard(rows: Tensor, width: int, subset: Subset, group: dist.ProcessGroup | 
             " each for its own slice of the vocabulary."
         )
     vocab, start = sum(widths), sum(widths[: dist.get_rank(group)])
-    step = max(1, CHUNK // (max(widths) + 1))
+    step = max(1, CHUNK // max(widths))
     return _Shard(group, vocab, start, width, step, _goal(subset, vocab))
 
 
@@ -176,117 +171,67 @@ def _to_keep(kept: int, vocab: int) -> _Goal | None:
     return None if kept >= vocab else _Goal(kept, by_mass=False)
 
 
-class _FromLogits(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, shard: _Shard, head: Head) -> tuple[Tensor, ...]:
-        ctx.shard, ctx.head = shard, head
-        stats = _empty_stats(logits)
-        z = shard.workspace(stats)
-        with _no_autocast(logits):
-            for rows in _slices(len(logits), shard.step):
-                block, tokens = _views(z, rows)
-                head.scale_(tokens.copy_(logits[rows]))
-                _measure_(block, targets[rows], shard, stats[rows])
-        ctx.save_for_backward(logits, targets, stats)
-        return _outputs(ctx, stats)
+class _Parallel(Arithmetic):
+    """Any device; the subsets of `_goal`. Rows are worked on by all ranks at the same time."""
 
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, *grads: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        logits, targets, stats = ctx.saved_tensors
-        shard: _Shard = ctx.shard
-        given = torch.stack(grads[:2], -1) / ctx.head.temperature
-        grad = torch.empty_like(logits)
-        z, clamped = shard.workspace(stats), shard.goal is not None
-        scratch = Scratch(torch.empty_like(z), torch.empty_like(z))
-        with _no_autocast(logits):
-            for rows in _slices(len(logits), shard.step):
-                block, tokens = _views(z, rows)
-                columns = shard.columns(targets[rows])
-                ctx.head.scale_(tokens.copy_(logits[rows]))
-                differentiate_(block, columns, stats[rows], given[rows], scratch, clamped)
-                grad[rows] = tokens
-        return grad, None, None, None
+    def __init__(self, subset: Subset, head: Head, shard: _Shard) -> None:
+        super().__init__(subset, head)
+        self.shard = shard
 
+    def chunk_rows(self, z: Tensor, vocab: int) -> int:
+        """Return how many rows are worked on at a time: the same on all ranks."""
+        return self.shard.step
 
-class _FromHidden(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        targets: Tensor,
-        shard: _Shard,
-        head: Head,
-    ) -> tuple[Tensor, ...]:
-        ctx.shard, ctx.head = shard, head
-        stats = _empty_stats(hidden)
-        z = shard.workspace(stats)
-        with _no_autocast(hidden):
-            h, w, b = head.cast(hidden, weight, bias)
-            for rows in _slices(len(hidden), shard.step):
-                block, tokens = _views(z, rows)
-                head.scale_(head.logits_(tokens, h[rows], w, b))
-                _measure_(block, targets[rows], shard, stats[rows])
-        ctx.save_for_backward(hidden, weight, bias, targets, stats)
-        return _outputs(ctx, stats)
+    def measure(
+        self, z: Float[Tensor, "rows shard"], targets: Int[Tensor, " rows"], out: Float[Tensor, "rows 8"]
+    ) -> None:
+        """Fill `out` with the columns of `RowStats`, of the whole rows."""
+        for rows in slices(len(z), self.shard.step):
+            block = z[rows].to(out.dtype, copy=True)
+            self.head.scale_(block)
+            _measure(block, targets[rows], self.shard, out[rows])
 
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, *grads: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, targets, stats = ctx.saved_tensors
-        shard: _Shard = ctx.shard
-        head: Head = ctx.head
-        given = torch.stack(grads[:2], -1) / head.temperature
-        made = HeadGradients(ctx.needs_input_grad, hidden, weight, bias, stats.dtype)
-        z, clamped = shard.workspace(stats), shard.goal is not None
-        scratch = Scratch(torch.empty_like(z), torch.empty_like(z))
-        with _no_autocast(hidden):
-            h, w, b = head.cast(hidden, weight, bias)
-            for rows in _slices(len(hidden), shard.step):
-                block, tokens = _views(z, rows)
-                columns = shard.columns(targets[rows])
-                slope = head.scale_(head.logits_(tokens, h[rows], w, b))
-                differentiate_(block, columns, stats[rows], given[rows], scratch, clamped)
-                if slope is not None:
-                    tokens.mul_(slope)
-                made.add_(rows, tokens, h[rows], w)
-        if made.hidden is not None:
-            made.hidden = made.hidden.to(stats.dtype).contiguous()
-            dist.all_reduce(made.hidden, group=shard.group)
-        return *made.finish(hidden, weight, bias), None, None, None
+    def differentiate(
+        self,
+        z: Float[Tensor, "rows shard"],
+        targets: Int[Tensor, " rows"],
+        kept: Float[Tensor, "rows 6"],
+        grads: Float[Tensor, "rows 2"],
+        out: Float[Tensor, "rows shard"],
+    ) -> None:
+        """Fill `out`, which may be `z`, with the gradient with respect to this rank's logits."""
+        for rows in slices(len(z), self.shard.step):
+            block = z[rows].to(kept.dtype, copy=True)
+            slope = self.head.scale_(block)
+            scratch = Scratch(torch.empty_like(block), torch.empty_like(block))
+            differentiate_(block, kept[rows], grads[rows], scratch, self.subset)
+            columns, here = self.shard.columns(targets[rows])
+            block.scatter_add_(-1, columns, grads[rows, :1] * here)
+            out[rows] = block if slope is None else block.mul_(slope)
+
+    def summed(self, grad_hidden: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        """Sum the gradient of the hidden states over the ranks, in the dtype of statistics."""
+        whole = grad_hidden.to(statistics_dtype(grad_hidden)).contiguous()
+        dist.all_reduce(whole, group=self.shard.group)
+        return whole
 
 
-def _views(z: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-    """Return the part of the workspace for some rows, and in it the columns of this rank's tokens.
-
-    The column after them stands for the targets that other ranks hold: it has no probability.
-    """
-    block = z[: rows.stop - rows.start]
-    block[:, -1] = -torch.inf
-    return block, block[:, :-1]
-
-
-def _measure_(
-    z: Float[Tensor, "rows columns"],
+def _measure(
+    tokens: Float[Tensor, "rows shard"],
     targets: Int[Tensor, " rows"],
     shard: _Shard,
     out: Float[Tensor, "rows 8"],
 ) -> None:
-    """Fill `out` with the statistics of the rows `z` over all ranks; overwrites `z`."""
-    extremes = torch.cat([z.amax(-1, keepdim=True), z.gather(-1, shard.columns(targets)[:, None])], -1)
+    """Fill `out` with the statistics of rows over all ranks; overwrites `tokens`."""
+    columns, here = shard.columns(targets)
+    target = tokens.gather(-1, columns).masked_fill_(~here, -torch.inf)
+    extremes = torch.cat([tokens.amax(-1, keepdim=True), target], -1)
     dist.all_reduce(extremes, dist.ReduceOp.MAX, group=shard.group)
     peak, target = extremes.split(1, -1)
-    tokens = z[:, :-1]
-    y = tokens.sub(peak).clamp_(min=_FLOOR)
+    y = tokens.sub(peak).clamp_(min=FLOOR)
     e = y.exp()
     total, moment = shard.sum(e.sum(-1, keepdim=True), torch.linalg.vecdot(e, y)[:, None])
-    logp, full_entropy = target - peak - total.log(), _entropy(total, moment)
+    logp, full_entropy = target - peak - total.log(), entropy_of(total, moment)
     goal = shard.goal
     if goal is None:
         threshold, share = torch.full_like(peak, -torch.inf), torch.ones_like(peak)
@@ -299,16 +244,12 @@ def _measure_(
         above, tied, kept_total, moment = shard.sum(rank.above(threshold), rank.tied(threshold), *sums)
         places = ((goal.needed - above) / rank.unit(threshold)).ceil().minimum(tied)
         share = places / tied.clamp(min=1)
-        y_cut = (threshold - peak).clamp_(min=_FLOOR)
+        y_cut = (threshold - peak).clamp_(min=FLOOR)
         at_cut = places * y_cut.exp()
         kept_total = kept_total + at_cut
-        entropy = _entropy(kept_total, moment + at_cut * y_cut)
-    stats = RowStats(logp, entropy, full_entropy, peak, total, kept_total, threshold, share)
+        entropy = entropy_of(kept_total, moment + at_cut * y_cut)
+    stats = RowStats(logp, full_entropy, entropy, peak, total, kept_total, threshold, share)
     torch.cat([x.to(out.dtype) for x in stats], -1, out=out)
-
-
-def _entropy(total: Tensor, moment: Tensor) -> Tensor:
-    return (total.log() - moment / total).clamp_(min=0)
 
 
 class _Ranking:

@@ -1,13 +1,14 @@
 """The formulas, left to autograd: what every other backend is checked against."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from aent.ops.stats import TokenStats
+from aent.ops.checks import require_losses
+from aent.ops.stats import TokenLoss, TokenStats
 from aent.subsets import Subset
 
 
@@ -16,8 +17,10 @@ def token_stats(
     targets: Int[Tensor, " rows"],
     subset: Subset,
     temperature: float,
+    overwrite: bool = False,
 ) -> TokenStats:
-    """See `aent.ops.token_stats` (nats)."""
+    """See `aent.ops.token_stats` (nats). What `overwrite` asks for is refused before."""
+    assert not overwrite
     z = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     with torch.no_grad():
         full_entropy = _entropy(z, torch.ones_like(z))
@@ -45,6 +48,24 @@ def linear_token_stats(
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     return token_stats(logits, targets, subset, temperature)
+
+
+def linear_token_loss(
+    hidden: Float[Tensor, "rows dim"],
+    weight: Float[Tensor, "vocab dim"],
+    bias: Float[Tensor, " vocab"] | None,
+    targets: Int[Tensor, " rows"],
+    subset: Subset,
+    temperature: float,
+    softcap: float | None,
+    loss: Callable[..., Float[Tensor, " rows"]],
+    columns: Sequence[Float[Tensor, " rows"]],
+) -> TokenLoss:
+    """See `aent.ops.linear_token_loss` (nats)."""
+    stats = linear_token_stats(hidden, weight, bias, targets, subset, temperature, softcap, nullcontext)
+    losses = loss(stats.logp, stats.entropy, *columns)
+    require_losses(losses, stats.logp)
+    return TokenLoss(losses.sum(), TokenStats(*(x.detach() for x in stats)))
 
 
 def _weights(z: Float[Tensor, "rows vocab"], subset: Subset) -> Float[Tensor, "rows vocab"]:

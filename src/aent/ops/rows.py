@@ -8,24 +8,39 @@ H = log A - (Σ w e y) / A:
 Weights are kept as floating point numbers: on a CPU that is many times faster than masks.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from aent.subsets import Cut, Subset
+from aent.subsets import Cut, Full, Subset
 
-# exp of it is 0 even in float64, and 0 times it is 0: it stands in for -inf
-_FLOOR = -1e4
+FLOOR = -1e4
+"""Stands in for -inf: exp of it is 0 even in float64, and 0 times it is 0."""
 
 
 class RowStats(NamedTuple):
-    """What is kept of each row between forward and backward: eight numbers."""
+    """What forward writes down of each row, one column each: the results, and what backward needs."""
 
     logp: Float[Tensor, "rows 1"]
-    entropy: Float[Tensor, "rows 1"]
     full_entropy: Float[Tensor, "rows 1"]
+    entropy: Float[Tensor, "rows 1"]
+    peak: Float[Tensor, "rows 1"]
+    total: Float[Tensor, "rows 1"]
+    kept_total: Float[Tensor, "rows 1"]
+    threshold: Float[Tensor, "rows 1"]
+    share: Float[Tensor, "rows 1"]
+
+
+class Kept(NamedTuple):
+    """What backward needs: the entropy, which is a result, and five numbers saved for it.
+
+    Not log S and log A in their place: z - max z has no rounding error, however far z is from 0.
+    """
+
+    entropy: Float[Tensor, "rows 1"]
     peak: Float[Tensor, "rows 1"]
     total: Float[Tensor, "rows 1"]
     kept_total: Float[Tensor, "rows 1"]
@@ -46,59 +61,61 @@ def measure_(
     subset: Subset,
     scratch: Scratch,
     out: Float[Tensor, "rows 8"],
-) -> bool:
-    """Fill `out` with the statistics of the rows `z` (temperature-scaled); overwrites `z`.
-
-    Returns whether the subset cut anything off.
-    """
+) -> None:
+    """Fill `out` (columns of `RowStats`) from the rows `z` (temperature-scaled); overwrites `z`."""
     stats = RowStats(*out.split(1, -1))
     cut = subset.cut(z)
     w = None if cut is None else _weights(z, cut, scratch.w[: len(z)])
     stats.peak.copy_(z.amax(-1, keepdim=True))
     stats.logp.copy_(z.gather(-1, targets[:, None]) - stats.peak)
-    y = z.sub_(stats.peak).clamp_(min=_FLOOR)
+    y = z.sub_(stats.peak).clamp_(min=FLOOR)
     e = torch.exp(y, out=scratch.e[: len(z)])
     stats.total.copy_(e.sum(-1, keepdim=True))
     stats.logp.sub_(stats.total.log())
-    stats.full_entropy.copy_(_entropy(e, y, stats.total))
+    stats.full_entropy.copy_(entropy_of(stats.total, torch.linalg.vecdot(e, y)[:, None]))
     if cut is None or w is None:
         stats.kept_total.copy_(stats.total)
         stats.entropy.copy_(stats.full_entropy)
         stats.threshold.fill_(-torch.inf)
         stats.share.fill_(1)
-        return False
+        return
     e.mul_(w)
     stats.kept_total.copy_(e.sum(-1, keepdim=True))
-    stats.entropy.copy_(_entropy(e, y, stats.kept_total))
+    stats.entropy.copy_(entropy_of(stats.kept_total, torch.linalg.vecdot(e, y)[:, None]))
     stats.threshold.copy_(cut.threshold)
     stats.share.copy_(cut.share)
-    return True
 
 
 def differentiate_(
     z: Float[Tensor, "rows vocab"],
-    targets: Int[Tensor, " rows"],
-    saved: Float[Tensor, "rows 8"],
+    kept: Float[Tensor, "rows 6"],
     grads: Float[Tensor, "rows 2"],
     scratch: Scratch,
-    clamped: bool,
+    subset: Subset,
 ) -> None:
-    """Turn the rows `z` into the gradient with respect to them, given those of (logp, entropy)."""
+    """Turn the rows `z` into the gradient with respect to them, given those of (logp, entropy).
+
+    All but the term of the target, to whose logit the gradient of `logp` is to be added.
+    """
     grad_logp, grad_entropy = grads.split(1, -1)
-    stats = RowStats(*saved.split(1, -1))
-    cut = Cut(stats.threshold, stats.share)
-    w = _weights(z, cut, scratch.w[: len(z)]) if clamped else None
-    y = z.sub_(stats.peak).clamp_(min=_FLOOR)
+    row = Kept(*kept.split(1, -1))
+    w = None if type(subset) is Full else _weights(z, Cut(row.threshold, row.share), scratch.w[: len(z)])
+    y = z.sub_(row.peak).clamp_(min=FLOOR)
     e = torch.exp(y, out=scratch.e[: len(z)])
-    g = y.add_(stats.entropy - stats.kept_total.log()).mul_(-grad_entropy / stats.kept_total)
+    g = y.add_(row.entropy - row.kept_total.log()).mul_(-grad_entropy / row.kept_total)
     if w is not None:
         g.mul_(w)
-    g.sub_(grad_logp / stats.total).mul_(e)
-    g.scatter_add_(-1, targets[:, None], grad_logp)
+    g.sub_(grad_logp / row.total).mul_(e)
 
 
-def _entropy(e: Tensor, y: Tensor, total: Tensor) -> Tensor:
-    return (total.log() - torch.linalg.vecdot(e, y)[:, None] / total).clamp_(min=0)
+def slices(length: int, step: int) -> Iterator[slice]:
+    """Cut a number of rows into parts of `step`; the last may be shorter."""
+    return (slice(i, min(i + step, length)) for i in range(0, length, step))
+
+
+def entropy_of(total: Float[Tensor, "rows 1"], moment: Float[Tensor, "rows 1"]) -> Float[Tensor, "rows 1"]:
+    """Return ``log Σ e - (Σ e y) / Σ e`` (nats), where ``e = w exp y``, from the two sums."""
+    return (total.log() - moment / total).clamp_(min=0)
 
 
 def _weights(z: Tensor, cut: Cut, out: Tensor) -> Tensor:

@@ -21,3 +21,12 @@ class TokenStats(NamedTuple):
 
     With ``subset=Full()`` `entropy` is the same number, and does.
     """
+
+
+class TokenLoss(NamedTuple):
+    """A loss that is a sum over tokens, and what was measured on the way."""
+
+    loss: Float[Tensor, ""]
+    """The sum; it alone carries gradient."""
+    stats: TokenStats
+    """Measurements, without gradient."""

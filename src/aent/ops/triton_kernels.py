@@ -33,6 +33,7 @@ SLACK = tl.constexpr(8.0)  # bits
 UNIT_BITS = tl.constexpr(42.0)
 UNIT = tl.constexpr(2.0**42)  # a mass of 1: 2^20 tokens of it fit int64
 COLUMNS = tl.constexpr(8)  # of aent.ops.rows.RowStats
+KEPT = tl.constexpr(6)  # of aent.ops.rows.Kept
 ALL = tl.constexpr(tl.PropagateNan.ALL)
 
 
@@ -336,10 +337,10 @@ def forward(
             above += kept * tl.exp2(t)
             above_moment += kept * tl.exp2(t) * t
 
-        # in the first three columns what is to become (logp, entropy, full entropy)
+        # in the first three columns what is to become (logp, full entropy, entropy)
         tl.store(p_out, (target - peak) * scale)
-        tl.store(p_out + 1, above_moment)
-        tl.store(p_out + 2, moment)
+        tl.store(p_out + 1, moment)
+        tl.store(p_out + 2, above_moment)
         tl.store(p_out + 3, peak)
         tl.store(p_out + 4, total)
         tl.store(p_out + 5, above)
@@ -350,19 +351,19 @@ def forward(
 
 @triton.jit
 def backward(
-    p_z, p_grad, p_target, p_stats, p_up, stride, grad_stride, V, scale, BLOCK: tl.constexpr
+    p_z, p_grad, p_target, p_kept, p_up, stride, grad_stride, V, scale, BLOCK: tl.constexpr
 ):  # fmt: skip
     """One tile of one row of the gradient; `p_grad` may be `p_z`."""
     i_row = tl.program_id(0).to(tl.int64)
     i_col = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     m_col = i_col < V
-    p_stats += i_row * COLUMNS
-    entropy = tl.load(p_stats + 1)
-    peak = tl.load(p_stats + 3)
-    total = tl.load(p_stats + 4)
-    kept_total = tl.load(p_stats + 5)
-    threshold = tl.load(p_stats + 6)
-    share = tl.load(p_stats + 7)
+    p_kept += i_row * KEPT
+    entropy = tl.load(p_kept)
+    peak = tl.load(p_kept + 1)
+    total = tl.load(p_kept + 2)
+    kept_total = tl.load(p_kept + 3)
+    threshold = tl.load(p_kept + 4)
+    share = tl.load(p_kept + 5)
     up_logp = tl.load(p_up + i_row * 2)
     up_entropy = tl.load(p_up + i_row * 2 + 1)
 

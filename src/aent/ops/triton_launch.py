@@ -61,7 +61,7 @@ def measure(
 def differentiate(
     logits: Float[Tensor, "rows vocab"],
     targets: Int[Tensor, " rows"],
-    saved: Float[Tensor, "rows 8"],
+    kept: Float[Tensor, "rows 6"],
     grads: Float[Tensor, "rows 2"],
     temperature: float,
     out: Float[Tensor, "rows vocab"],
@@ -77,7 +77,7 @@ def differentiate(
     with torch.cuda.device_of(logits):
         launch: Any = triton_kernels.backward[(rows, math.ceil(vocab / block))]
         launch(
-            logits, out, targets, saved, grads, logits.stride(0), out.stride(0), vocab,
+            logits, out, targets, kept, grads, logits.stride(0), out.stride(0), vocab,
             _scale(temperature), BLOCK=block, num_warps=8,
         )  # fmt: skip
 
@@ -112,14 +112,14 @@ def _sample_plan(vocab: int, dropped: int, tiles: Tiles) -> tuple[int, int, int,
 
 
 def _finish_(stats: Float[Tensor, "rows 8"]) -> None:
-    """Turn (log2 of target over peak, kept moment, moment) into (logp, entropy, full entropy).
+    """Turn (log2 of target over peak, moment, kept moment) into (logp, full entropy, entropy).
 
     In float64, because large numbers are subtracted; and there is one to a row only.
     """
-    target, kept_moment, moment, _, total, kept_total, _, _ = stats.double().unbind(-1)
+    target, moment, kept_moment, _, total, kept_total, _, _ = stats.double().unbind(-1)
     stats[:, 0] = target * math.log(2) - total.log()
-    stats[:, 1] = _entropy(kept_moment, kept_total)
-    stats[:, 2] = _entropy(moment, total)
+    stats[:, 1] = _entropy(moment, total)
+    stats[:, 2] = _entropy(kept_moment, kept_total)
 
 
 def _entropy(moment: Float[Tensor, " rows"], total: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:

@@ -1,37 +1,52 @@
 """GRPO and RLOO of TRL with an entropy method. No maths here: see `objective`, `ops` and `controllers`."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from transformers import TrainerCallback
 from trl import GRPOTrainer, RLOOTrainer
 
 from aent.errors import InputError
-from aent.methods import Method, load_method
-from aent.methods.clamped import AENT
-from aent.objective import masked_sum, with_bonus
+from aent.methods import Method, Rollouts, Tokens, load_method
+from aent.objective import (
+    clip_edges,
+    group_advantages,
+    masked_sum,
+    measured,
+    token_advantages,
+    with_terms,
+)
+from aent.subsets import Full
+from aent.trl.fit import fitted
 from aent.trl.head import EntropyHead, check_host
+from aent.trl.host import VISION, group_baseline, has_token_ratio, host_mean, token_mask
 from aent.trl.rewards import checked_reward
 
 STATE_KEY = "aent"
+OLD_LOGP, GROUP_REWARD = "aent_old_logp", "aent_group_reward"  # travel with the host's rollouts
 
 
 class AEntMixin:
     """Adds an entropy method to a trainer that keeps TRL's `_compute_loss`. List it before the trainer.
 
-    Metrics, per logging step: ``aent/coef``, ``aent/entropy`` (clamped, nats per token),
-    ``aent/full_entropy`` and, for a method with a band, ``aent/low`` and ``aent/high``.
+    Metrics, per logging step: ``aent/entropy`` (what the controller is shown: over the method's subset,
+    nats per token), ``aent/full_entropy`` and, for a method with a controller, ``aent/coef``, for one with
+    a band, ``aent/low`` and ``aent/high``.
 
     Args:
         method: a `Method`, a name, a mapping or a dotted path (see `aent.methods.load_method`); taken
             from ``args.aent_method`` where it is not given, and ``aent`` where neither is.
 
     Raises:
-        InputError: for an unknown method, TRL's own entropy bonus switched on beside ours, or a
-            version of TRL that aent does not know.
+        InputError: for an unknown method, one that does not fit the algorithm or its options, TRL's own
+            entropy bonus switched on beside ours, or a version of TRL that aent does not know.
     """
 
     def __init__(
@@ -52,58 +67,218 @@ class AEntMixin:
             )
         given = configured if method is None else method
         self.method = load_method("aent" if given is None else given)
-        refuse_second_bonus(args, self.method)
+        if args is not None:
+            args = fitted(args, self.method)
+        self._aent_forward: _Forward | None = None
+        self._aent_scored: list[Tensor] | None = None
         super().__init__(model, _checked(reward_funcs), args, *positional, **keywords)  # type: ignore[call-arg]
+        if paper := self.method.paper:  # what the model card cites
+            self._paper = {"title": paper.title, "id": paper.arxiv, "citation": paper.citation}
         self.controller = copy.deepcopy(self.method.controller)
-        self._aent_window = torch.zeros(3)  # sums over tokens: clamped entropy, full entropy, count
+        self._aent_window = torch.zeros(4)  # sums over tokens: clamped and full entropy, their weights
         self._aent_buffer: Any = None
         self._aent_tokens = 1.0
         self._aent_rollouts = 0
-        if self.controller is not None:
+        self._aent_measured: float | None = None
+        self._aent_head: EntropyHead | None = None
+        if self.method.parts:
+            cast(Any, self).add_callback(_Controlling(self))
+        if not isinstance(self.method.subset, Full) or "bonus" in self.method.parts:
             self._aent_head = EntropyHead(self.method.subset)
             host_model = cast(Any, self).model
             base = getattr(host_model, "get_base_model", lambda: host_model)()
             self._aent_head.attach(base)
-            self._aent_head.bonus = self.controller.coef != 0
-            cast(Any, self).add_callback(_Controlling(self))
+        self._aent_switch_head()
 
     @property
     def coef(self) -> float:
         """The coefficient in force (0 for a method without one)."""
         return 0.0 if self.controller is None else self.controller.coef
 
+    def _aent_switch_head(self) -> None:
+        if self._aent_head is not None:
+            self._aent_head.bonus = "bonus" in self.method.parts and self.coef != 0
+
+    # Rollouts: once per batch of them
+
+    def _calculate_rewards(self, *args: Any, **keywords: Any) -> Tensor:
+        self._aent_rewards = super()._calculate_rewards(*args, **keywords)  # type: ignore[misc]
+        return self._aent_rewards
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        if not (self.method.parts and cast(Any, self).model.training):
+            return super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        self._aent_scored = scored = []
+        try:
+            output = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        finally:
+            self._aent_scored = None
+        if "old_per_token_logps" not in output and "old_logps" in output:  # RLOO keeps their sums only
+            output[OLD_LOGP] = scored[0]
+        rewards = self._aent_grouped_rewards()
+        if rewards.size(1) > 1:
+            output[GROUP_REWARD] = self._aent_local(_filled(rewards).mean(1, keepdim=True).expand_as(rewards))
+        if self.method.group_advantages or (self.method.rewards and not hasattr(self, "critic")):
+            kl = scored[0] - scored[1] if OLD_LOGP in output and len(scored) > 1 else None
+            self._aent_set_advantages(output, rewards, kl)
+        return output
+
+    def _aent_set_advantages(
+        self, output: dict[str, Any], rewards: Float[Tensor, "groups size"], kl: Tensor | None
+    ) -> None:
+        """Put the method's advantages in the place of the host's, in its log as well."""
+        if kl is not None:
+            summed = (kl * output["completion_mask"]).sum(1)
+            kl = cast(Any, self).accelerator.gather(summed).view_as(rewards)
+        unscored = rewards.isnan()
+        made = group_advantages(
+            self.method,
+            Rollouts(rewards=_filled(rewards), mean_logp=partial(self._aent_mean_logp, output)),
+            lambda changed: group_baseline(self, changed.masked_fill(unscored, torch.nan), kl),
+        )
+        made = made.masked_fill(unscored, 0.0).nan_to_num(0.0)
+        output["advantages"] = self._aent_local(made)
+        cast(Any, self)._logs["advantages"].extend(made.flatten().tolist())
+
+    def _aent_grouped_rewards(self) -> Float[Tensor, "groups size"]:
+        """The summed reward of every completion on all ranks; NaN where nothing scored it."""
+        host, each = cast(Any, self), self._aent_rewards
+        rewards = (each * host.reward_weights.to(each.device)).nansum(1)
+        rewards = rewards.masked_fill(each.isnan().all(1), torch.nan)
+        return rewards.view(-1, host.num_generations)
+
+    def _aent_local(self, values: Float[Tensor, "groups size"]) -> Float[Tensor, " batch"]:
+        """The part of this rank."""
+        accelerator = cast(Any, self).accelerator
+        return values.flatten().chunk(accelerator.num_processes)[accelerator.process_index]
+
+    def _aent_mean_logp(self, output: Mapping[str, Any]) -> Float[Tensor, "groups size"]:
+        """Mean log-probability per token of all completions; scores them where the host did not."""
+        host = cast(Any, self)
+        logp = output.get("old_per_token_logps", output.get(OLD_LOGP))
+        if logp is None:
+            with torch.no_grad():
+                logp = self._aent_score(output)
+        mask = token_mask(output)
+        mean = (logp * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return host.accelerator.gather(mean).view(-1, host.num_generations)
+
+    def _aent_score(self, output: Mapping[str, Any]) -> Float[Tensor, "batch tokens"]:
+        """Log-probabilities of completions under the model, in the host's own forward."""
+        host = cast(Any, self)
+        ids = torch.cat([output["prompt_ids"], output["completion_ids"]], 1)
+        attention = torch.cat([output["prompt_mask"], output["completion_mask"]], 1)
+        logp, _, _ = host._get_per_token_logps_and_entropies(
+            host.model,
+            ids,
+            attention,
+            output["completion_ids"].size(1),
+            batch_size=host.args.per_device_train_batch_size,
+            **{name: output[name] for name in VISION if name in output},
+        )
+        return logp
+
+    # Loss: once per micro-batch
+
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         inputs = super()._prepare_inputs(generation_batch)  # type: ignore[misc]
         host = cast(Any, self)
         if host.model.training and host._buffered_inputs is not self._aent_buffer:
             self._aent_buffer = host._buffered_inputs
-            counts = torch.stack([_mask(batch).sum() for batch in host._buffered_inputs])
+            counts = torch.stack([token_mask(batch).sum() for batch in host._buffered_inputs])
             total = host.accelerator.reduce(counts.sum().float(), reduction="sum").item()
             self._aent_tokens = max(total, 1.0) / host.accelerator.num_processes
         return inputs
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        if self.controller is None:
+        if not self.method.parts:
             return super()._compute_loss(model, inputs)  # type: ignore[misc]
-        with self._aent_head.recording() as recorded:
-            loss = super()._compute_loss(model, inputs)  # type: ignore[misc]
-        mask = _mask(inputs)
-        entropy = torch.cat([clamped for clamped, _ in recorded])[:, -mask.size(1) :]
-        full = torch.cat([full for _, full in recorded])[:, -mask.size(1) :]
-        if entropy.shape != mask.shape:
-            raise InputError(
-                f"TRL scored tokens of shape {tuple(entropy.shape)} for a mask of {tuple(mask.shape)}; "
-                "this version of TRL is not one aent knows, install trl>=1.16,<2"
-            )
-        sums = [masked_sum(entropy, mask), masked_sum(full, mask), mask.sum()]
+        with self._aent_in_forward({**inputs}) as forward:
+            loss = super()._compute_loss(model, forward.inputs)  # type: ignore[misc]
+        tokens, full = forward.tokens, forward.full_entropy
+        weight, mask = measured(self.method, tokens), tokens.mask
+        sums = [masked_sum(tokens.entropy, weight), masked_sum(full, mask), weight.sum(), mask.sum()]
         window = torch.stack([s.detach().float() for s in sums])
         if not cast(Any, self).model.training:
             self._aent_log("eval", window)
             return loss
         self._aent_window = self._aent_window.to(window.device) + window
-        if self.coef == 0:
-            return loss
-        return with_bonus(loss, entropy, mask, coef=self.coef, tokens=self._aent_normalizer())
+        return with_terms(
+            loss,
+            self.method,
+            tokens,
+            host_mean=partial(host_mean, self, inputs),
+            count=self._aent_normalizer(),
+        )
+
+    @contextmanager
+    def _aent_in_forward(self, inputs: dict[str, Any]) -> Iterator["_Forward"]:
+        """Let the method see the tokens between the host's forward pass and its loss."""
+        host = cast(Any, self)
+        edges = host.epsilon_low, host.epsilon_high
+        self._aent_forward = _Forward(inputs)
+        try:
+            if self._aent_head is None:
+                yield self._aent_forward
+            else:
+                with self._aent_head.recording() as self._aent_forward.recorded:
+                    yield self._aent_forward
+        finally:
+            self._aent_forward = None
+            host.epsilon_low, host.epsilon_high = edges
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **keywords: Any) -> Any:
+        logp, full, aux = super()._get_per_token_logps_and_entropies(*args, **keywords)  # type: ignore[misc]
+        if self._aent_scored is not None:
+            self._aent_scored.append(logp)
+        if self._aent_forward is not None:
+            logp = self._aent_before_loss(self._aent_forward, logp, full)
+        return logp, full, aux
+
+    def _aent_before_loss(self, forward: "_Forward", logp: Tensor, full: Tensor) -> Tensor:
+        """Show the method the tokens; what it changes goes where the host will read it."""
+        host, inputs = cast(Any, self), forward.inputs
+        forward.full_entropy = full
+        forward.tokens = tokens = self._aent_see(forward, logp, full)
+        if not host.model.training:
+            return logp
+        unseen = replace(tokens, logp=logp.detach(), entropy=tokens.entropy.detach())
+        shaped = token_advantages(self.method, unseen)
+        edges = clip_edges(self.method, replace(unseen, advantages=shaped))
+        forward.tokens = replace(tokens, advantages=shaped, clip=edges)
+        host.epsilon_low, host.epsilon_high = edges
+        if self.method.token_advantages:
+            if has_token_ratio(host.args):
+                inputs["advantages"] = shaped
+            else:  # one ratio per completion: the weight of a token is that of its gradient
+                weight = torch.where(tokens.advantages == 0, 1.0, shaped / tokens.advantages)
+                logp = logp.detach() + weight * (logp - logp.detach())
+        return logp
+
+    def _aent_see(self, forward: "_Forward", logp: Tensor, full: Tensor) -> Tokens:
+        host, inputs = cast(Any, self), forward.inputs
+        mask, advantages = token_mask(inputs), inputs["advantages"]
+        entropy = forward.clamped(mask.size(1)) if self._aent_head is not None else full
+        if entropy.shape != mask.shape:
+            raise InputError(
+                f"TRL scored tokens of shape {tuple(entropy.shape)} for a mask of {tuple(mask.shape)}; "
+                "this version of TRL is not one aent knows, install trl>=1.16,<2"
+            )
+        return Tokens(
+            logp=logp,
+            old_logp=inputs.get("old_per_token_logps", inputs.get(OLD_LOGP, logp.detach())),
+            entropy=entropy,
+            advantages=(advantages if advantages.dim() == 2 else advantages[:, None]).expand_as(logp),
+            mask=mask,
+            ref_logp=inputs.get("ref_per_token_logps"),
+            group_reward=inputs.get(GROUP_REWARD),
+            clip=(host.epsilon_low, host.epsilon_high),
+            weight=inputs.get("importance_sampling_ratio", 1.0),
+            coef=self.coef,
+            measured=self._aent_measured,
+            band=None if self.controller is None else self.controller.band,
+            gather=partial(_gather_all, host.accelerator),
+        )
 
     def _aent_normalizer(self) -> float:
         """Tokens of one rank behind one optimiser step; the host divides by what it does not find here."""
@@ -112,25 +287,27 @@ class AEntMixin:
         tokens = self._aent_tokens * share
         return tokens if host.loss_is_scaled_for_ga else tokens / host.current_gradient_accumulation_steps
 
+    # Controller: once per optimiser step
+
     def _aent_log(self, mode: str, window: Tensor) -> float | None:
         """Log the entropies of a window summed over ranks; return the clamped one, None without tokens."""
         host = cast(Any, self)
-        clamped, full, count = host.accelerator.reduce(window, reduction="sum").tolist()
-        if count == 0:
-            return None
+        clamped, full, weight, count = host.accelerator.reduce(window, reduction="sum").tolist()
         metrics = host._metrics[mode]
-        metrics["aent/entropy"].append(clamped / count)
-        metrics["aent/full_entropy"].append(full / count)
-        return clamped / count
+        if count > 0:
+            metrics["aent/full_entropy"].append(full / count)
+        if weight == 0:
+            return None
+        metrics["aent/entropy"].append(clamped / weight)
+        return clamped / weight
 
     def _aent_step_end(self) -> None:
         """After an optimiser step: log, and let the controller see the window where it is complete."""
-        assert self.controller is not None
         host = cast(Any, self)
         metrics = host._metrics["train"]
-        metrics["aent/coef"].append(self.controller.coef)
-        if self.controller.band is not None:
-            for name, edge in zip(("aent/low", "aent/high"), self.controller.band, strict=True):
+        if self.controller is not None:
+            metrics["aent/coef"].append(self.controller.coef)
+            for name, edge in zip(("aent/low", "aent/high"), self.controller.band or (), strict=False):
                 metrics[name].append(edge)
         rollouts = host._step // (host.args.steps_per_generation * host.num_iterations)
         if getattr(host.args, "aent_update", "step") == "rollout" and rollouts == self._aent_rollouts:
@@ -138,27 +315,44 @@ class AEntMixin:
         self._aent_rollouts = rollouts
         entropy = self._aent_log("train", self._aent_window)
         self._aent_window = torch.zeros_like(self._aent_window)
-        if entropy is not None:
-            self._aent_head.bonus = self.controller.update(entropy) != 0
+        if entropy is not None and self.controller is not None:
+            self._aent_measured = entropy
+            self.controller.update(entropy)
+            self._aent_switch_head()
 
     def _aent_state(self) -> dict[str, Any]:
-        assert self.controller is not None
         return {
             "method": self.method.name,
-            "controller": self.controller.state_dict(),
+            "controller": {} if self.controller is None else self.controller.state_dict(),
             "window": self._aent_window.tolist(),
+            "measured": self._aent_measured,
         }
 
     def _aent_restore(self, state: Mapping[str, Any]) -> None:
-        assert self.controller is not None
         if state["method"] != self.method.name:
             raise InputError(
                 f"the checkpoint was written by method {state['method']!r}, not {self.method.name!r}; "
                 "resume with that method, or start a new run from the checkpoint's weights"
             )
-        self.controller.load_state_dict(state["controller"])
+        if self.controller is not None:
+            self.controller.load_state_dict(state["controller"])
         self._aent_window = torch.tensor(state["window"])
-        self._aent_head.bonus = self.controller.coef != 0
+        self._aent_measured = state["measured"]
+        self._aent_switch_head()
+
+
+class _Forward:
+    """One forward pass for the loss: what the host reads, and what the method was shown."""
+
+    tokens: Tokens
+    full_entropy: Float[Tensor, "batch tokens"]
+    recorded: list[tuple[Tensor, Tensor]]
+
+    def __init__(self, inputs: dict[str, Any]):
+        self.inputs = inputs
+
+    def clamped(self, length: int) -> Float[Tensor, "batch tokens"]:
+        return torch.cat([clamped for clamped, _ in self.recorded])[:, -length:]
 
 
 class _Controlling(TrainerCallback):
@@ -182,7 +376,6 @@ class AEntGRPOTrainer(AEntMixin, GRPOTrainer):
 
     _tag_names = ["trl", "grpo", "aent"]  # noqa: RUF012  (the host's form)
     _name = "GRPO with AEnt"
-    _paper = {"title": AENT.title, "id": AENT.arxiv, "citation": AENT.citation}  # noqa: RUF012
 
 
 class AEntRLOOTrainer(AEntMixin, RLOOTrainer):
@@ -190,14 +383,6 @@ class AEntRLOOTrainer(AEntMixin, RLOOTrainer):
 
     _tag_names = ["trl", "rloo", "aent"]  # noqa: RUF012
     _name = "RLOO with AEnt"
-    _paper = {"title": AENT.title, "id": AENT.arxiv, "citation": AENT.citation}  # noqa: RUF012
-
-
-def _mask(inputs: Mapping[str, Any]) -> Tensor:
-    """The tokens that count: of the completion, not truncated, not written by a tool."""
-    mask = inputs["completion_mask"]
-    tool_mask = inputs.get("tool_mask")
-    return mask if tool_mask is None else mask * tool_mask
 
 
 def _checked(reward_funcs: Any) -> Any:
@@ -206,18 +391,13 @@ def _checked(reward_funcs: Any) -> Any:
     return checked_reward(reward_funcs)
 
 
-def refuse_second_bonus(args: Any, method: Method) -> None:
-    """Raise where TRL's own entropy bonus is on as well: two would fight over one quantity.
+def _filled(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
+    """Give a completion that nothing scored its group's mean."""
+    return torch.where(rewards.isnan(), rewards.nanmean(1, keepdim=True), rewards).nan_to_num(0.0)
 
-    Raises:
-        InputError: naming TRL's option.
-    """
-    if method.controller is None or args is None:
-        return
-    for name in ("entropy_coef", "use_adaptive_entropy"):
-        value = getattr(args, name, None)
-        if value:
-            raise InputError(
-                f"{name}={value} switches on TRL's own entropy bonus beside the method {method.name!r}; "
-                f"set {name} back to its default, or choose the method 'none'"
-            )
+
+def _gather_all(accelerator: Any, values: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+    """Gather as many values as each rank has; every rank takes part, also one that has none."""
+    padded = accelerator.pad_across_processes(values, dim=0, pad_index=torch.nan)
+    gathered = accelerator.gather(padded)
+    return gathered[~gathered.isnan()]

@@ -1,0 +1,50 @@
+"""How the coefficient of the entropy bonus moves.
+
+A controller is fed the entropy (nats per token) measured over a window of updates and answers with the
+coefficient for the next one. It holds Python floats only: the trainer reduces over ranks first, so that
+every rank takes the same step. A window without tokens is never shown to it.
+"""
+
+from collections.abc import Callable
+
+from aent.controllers.anchor import Anchor
+from aent.controllers.band import Band
+from aent.controllers.base import Controller, Fixed
+from aent.controllers.dual import Dual, Lagrangian, Share
+from aent.controllers.gates import Gate, Sides
+from aent.controllers.pi import PI
+from aent.controllers.schedule import Cosine, Linear
+from aent.controllers.sign import SignStep
+
+__all__ = [
+    "CONTROLLERS",
+    "PI",
+    "Anchor",
+    "Band",
+    "Controller",
+    "Cosine",
+    "Dual",
+    "Fixed",
+    "Gate",
+    "Lagrangian",
+    "Linear",
+    "Share",
+    "Sides",
+    "SignStep",
+]
+
+CONTROLLERS: dict[str, Callable[..., Controller]] = {
+    "Anchor": Anchor,
+    "Band": Band,
+    "Cosine": Cosine,
+    "Dual": Dual,
+    "Fixed": Fixed,
+    "Gate": Gate,
+    "Lagrangian": Lagrangian,
+    "Linear": Linear,
+    "PI": PI,
+    "Share": Share,
+    "Sides": Sides,
+    "SignStep": SignStep,
+}
+"""The controllers that a recipe can name."""

@@ -1,0 +1,52 @@
+"""An aim that is found, not given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aent.controllers.base import require_finite, require_measured
+
+
+@dataclass(kw_only=True)
+class Anchor:
+    """Aims at the first entropy that was measured: ``coef = 0 until then, level from then on``.
+
+    Source: SIREN's anchor (arXiv 2509.25133).
+
+    Raises:
+        InputError: if `level` is not finite.
+    """
+
+    level: float
+    """Coefficient once the anchor is known."""
+    coef: float = field(default=0.0, init=False)
+    """The coefficient in force."""
+    anchor: float | None = field(default=None, init=False)
+    """The first entropy that was measured, nats per token."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+
+    @property
+    def band(self) -> tuple[float, float] | None:
+        """The anchor, nats per token; None before the first window."""
+        return None if self.anchor is None else (self.anchor, self.anchor)
+
+    def update(self, entropy: float) -> float:
+        """Take the first entropy for the anchor, and return the coefficient in force.
+
+        Raises:
+            InputError: if the entropy is NaN or infinite.
+        """
+        require_measured(entropy)
+        if self.anchor is None:
+            self.anchor, self.coef = entropy, self.level
+        return self.coef
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the coefficient in force and the anchor."""
+        return {"coef": self.coef, "anchor": self.anchor}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the coefficient in force and the anchor."""
+        self.coef, self.anchor = float(state["coef"]), state["anchor"]

@@ -1,0 +1,104 @@
+"""What a controller is, and the one that rests."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, runtime_checkable
+
+from aent.errors import InputError
+
+
+@runtime_checkable
+class Controller(Protocol):
+    """What a trainer needs of a controller; any object of this form will do."""
+
+    coef: float
+    """The coefficient in force: ``loss = policy_loss - coef * entropy``."""
+
+    @property
+    def band(self) -> tuple[float, float] | None:
+        """The entropy aimed at (low, high) in nats per token, or None without an aim."""
+        ...
+
+    def update(self, entropy: float) -> float:
+        """Take a measured entropy (nats per token) and return the next coefficient."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Fixed:
+    """A coefficient that stays: the entropy bonus of A3C (arXiv 1602.01783) and PPO (1707.06347).
+
+    Raises:
+        InputError: if `coef` is not finite.
+    """
+
+    coef: float
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+
+    @property
+    def band(self) -> None:
+        """No aim."""
+        return None
+
+    def update(self, entropy: float) -> float:
+        """Return the same coefficient."""
+        return self.coef
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the coefficient."""
+        return {"coef": self.coef}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the coefficient."""
+        self.coef = float(state["coef"])
+
+
+def require_finite(controller: Any) -> None:
+    """Raise unless every field is a finite number, or None where that is its default.
+
+    Raises:
+        InputError: naming the field.
+    """
+    for name, default in ((f.name, f.default) for f in fields(controller)):
+        value = getattr(controller, name)
+        if value is None and default is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise InputError(f"{name}={value!r} of {type(controller).__name__} must be a finite number")
+
+
+def require_box(coef: float, coef_min: float, coef_max: float) -> None:
+    """Raise unless the coefficient starts inside its box.
+
+    Raises:
+        InputError: naming all three.
+    """
+    if not coef_min <= coef <= coef_max:
+        raise InputError(
+            f"coef={coef} lies outside its box [coef_min={coef_min}, "
+            f"coef_max={coef_max}]; start inside the box or widen it"
+        )
+
+
+def require_measured(entropy: float) -> None:
+    """Raise if a measured entropy is NaN or infinite.
+
+    Raises:
+        InputError: as the policy has diverged.
+    """
+    if not math.isfinite(entropy):
+        raise InputError(
+            f"the measured entropy is {entropy}: the policy's logits are no longer finite. "
+            "Resume from the last checkpoint with a smaller learning rate"
+        )

@@ -1,0 +1,183 @@
+"""Dual ascent: the coefficient as the multiplier of the constraint H >= target."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aent.controllers.base import require_finite, require_measured
+from aent.errors import InputError
+
+
+def ascended(coef: float, lr: float, target: float, entropy: float) -> float:
+    """Return ``max(0, coef + lr * (target - H))``: one projected step up the dual."""
+    return max(0.0, coef + lr * (target - entropy))
+
+
+def require_start(coef: float, lr: float) -> None:
+    """Raise unless coefficient and step size are at least 0.
+
+    Raises:
+        InputError: naming both.
+    """
+    if coef < 0 or lr < 0:
+        raise InputError(
+            f"coef={coef} and lr={lr} must not be negative; 0 for both switches the entropy term off"
+        )
+
+
+@dataclass(kw_only=True)
+class Dual:
+    """SAC's rule: a dual step on the log coefficient, without dead zone or box.
+
+    ``coef <- coef * exp(lr * (target - H))``, that is ``log coef <- log coef + lr * (target - H)``
+
+    Of the two losses in use this is the gradient step on ``log(coef) * (H - target)``, as most SAC code has
+    it. The paper writes ``J(coef) = coef * (H - target)``; taken over log coef, its step is smaller by
+    the factor coef, which all but stops it at the coefficients that language models need. Code for SAC
+    steps with Adam; this is the plain step. A coefficient of 0 stays 0.
+
+    Source: arXiv 1812.05905, section 5, H being the measured entropy in the place of -log pi.
+
+    Raises:
+        InputError: if a field is not finite, or coef or lr is negative.
+    """
+
+    coef: float
+    """Coefficient at the start."""
+    target: float
+    """Entropy aimed at, nats per token."""
+    lr: float
+    """Change of the log coefficient per update and nat away from the target."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require_start(self.coef, self.lr)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """The target, nats per token."""
+        return self.target, self.target
+
+    def update(self, entropy: float) -> float:
+        """Take one step of the rule and return the new coefficient.
+
+        Raises:
+            InputError: if the entropy is NaN or infinite, or the coefficient outgrows all numbers.
+        """
+        require_measured(entropy)
+        step = self.lr * (self.target - entropy)
+        coef = self.coef * (math.exp(step) if step < 700 else math.inf)  # exp overflows above 709
+        if not math.isfinite(coef):
+            raise InputError(
+                f"the coefficient has outgrown all numbers: entropy {entropy} never came near the "
+                f"target={self.target}; lower the target, or lr={self.lr}"
+            )
+        self.coef = coef
+        return self.coef
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the coefficient."""
+        return {"coef": self.coef}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the coefficient."""
+        self.coef = float(state["coef"])
+
+
+@dataclass(kw_only=True)
+class Lagrangian:
+    """A Lagrange multiplier: ``coef <- max(0, coef + lr * (target - H))``, projected dual ascent.
+
+    Source: general (gradient ascent on the dual of: maximise the reward subject to H >= target).
+
+    Raises:
+        InputError: if a field is not finite, or coef or lr is negative.
+    """
+
+    coef: float
+    """Coefficient at the start."""
+    target: float
+    """Entropy aimed at, nats per token."""
+    lr: float
+    """Change of the coefficient per update and nat away from the target."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require_start(self.coef, self.lr)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """The target, nats per token."""
+        return self.target, self.target
+
+    def update(self, entropy: float) -> float:
+        """Take one step of the rule and return the new coefficient.
+
+        Raises:
+            InputError: if the entropy is NaN or infinite.
+        """
+        require_measured(entropy)
+        self.coef = ascended(self.coef, self.lr, self.target, entropy)
+        return self.coef
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the coefficient."""
+        return {"coef": self.coef}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the coefficient."""
+        self.coef = float(state["coef"])
+
+
+@dataclass(kw_only=True)
+class Share:
+    """A multiplier whose target is a share of the first entropy that was measured.
+
+    ``coef <- max(0, coef + lr * (share * H_first - H))``
+
+    Source: the target is AER's (arXiv 2510.10959); that the step is the projected dual one is ours.
+
+    Raises:
+        InputError: if a field is not finite, or coef, lr or share is negative.
+    """
+
+    coef: float
+    """Coefficient at the start."""
+    share: float
+    """Target over first entropy."""
+    lr: float
+    """Change of the coefficient per update and nat away from the target."""
+    first: float | None = field(default=None, init=False)
+    """The first entropy that was measured, nats per token."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require_start(self.coef, self.lr)
+        if self.share < 0:
+            raise InputError(f"share={self.share} must not be negative: it is target over first entropy")
+
+    @property
+    def band(self) -> tuple[float, float] | None:
+        """The target, nats per token; None before the first window."""
+        return None if self.first is None else (self.share * self.first, self.share * self.first)
+
+    def update(self, entropy: float) -> float:
+        """Take one step of the rule and return the new coefficient.
+
+        Raises:
+            InputError: if the entropy is NaN or infinite.
+        """
+        require_measured(entropy)
+        if self.first is None:
+            self.first = entropy
+        self.coef = ascended(self.coef, self.lr, self.share * self.first, entropy)
+        return self.coef
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the coefficient and the first entropy."""
+        return {"coef": self.coef, "first": self.first}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the coefficient and the first entropy."""
+        self.coef, self.first = float(state["coef"]), state["first"]

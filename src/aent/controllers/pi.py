@@ -1,0 +1,70 @@
+"""EntroPIC's rule."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aent.controllers.base import require_box, require_finite, require_measured
+
+
+@dataclass(kw_only=True)
+class PI:
+    """Proportional-integral control: the coefficient follows the error and the sum of all errors so far.
+
+    ``total <- total + (H - target); coef = clip(kp * (H - target) + ki * total, coef_min, coef_max)``
+
+    0 until something was measured. The sum is not limited, so it goes on growing while the coefficient
+    is at an edge of its box. Mind the sign: positive above the target, as the term it drives lowers
+    the entropy.
+
+    Source: arXiv 2511.15248 and the authors' code, which takes H from the very tokens that the
+    coefficient then acts on and leaves that error out of the sum; here H is the last window's.
+
+    Raises:
+        InputError: if a field is not finite, or 0 lies outside [coef_min, coef_max].
+    """
+
+    target: float
+    """Entropy aimed at, nats per token."""
+    kp: float
+    """Coefficient per nat above the target."""
+    ki: float
+    """Coefficient per nat and update above the target."""
+    coef_min: float = -1.0
+    """Floor of the coefficient."""
+    coef_max: float = 1.0
+    """Ceiling of the coefficient."""
+    coef: float = field(default=0.0, init=False)
+    """The coefficient in force."""
+    total: float = field(default=0.0, init=False)
+    """Sum of all errors so far, nats."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require_box(self.coef, self.coef_min, self.coef_max)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """The target, nats per token."""
+        return self.target, self.target
+
+    def update(self, entropy: float) -> float:
+        """Take one step of the rule and return the new coefficient.
+
+        Raises:
+            InputError: if the entropy is NaN or infinite.
+        """
+        require_measured(entropy)
+        error = entropy - self.target
+        self.total += error
+        wanted = self.kp * error + self.ki * self.total
+        self.coef = min(max(wanted, self.coef_min), self.coef_max)
+        return self.coef
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the coefficient and the sum of the errors."""
+        return {"coef": self.coef, "total": self.total}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the coefficient and the sum of the errors."""
+        self.coef, self.total = float(state["coef"]), float(state["total"])

@@ -1,0 +1,73 @@
+"""Skywork's rule."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aent.controllers.base import require_box, require_finite, require_measured
+from aent.errors import InputError
+
+
+@dataclass(kw_only=True)
+class SignStep:
+    """Skywork's rule: steps of one size, applied only while the entropy is at or below its target.
+
+    ``level <- clip(level + (delta if H <= target else -delta), coef_min, coef_max);
+    coef = level if H <= target else 0``, H the last measured entropy
+
+    0 is in force until something was measured, as in TRL, whose last entropy starts at infinity.
+
+    Source: arXiv 2505.22312 and the authors' code. At H = target, where their code steps down, this steps
+    up like TRL's.
+
+    Raises:
+        InputError: if a field is not finite, coef_min > coef_max, the level starts outside the box, or
+            delta < 0.
+    """
+
+    level: float
+    """Coefficient at the start; then the one that moves, whether in force or not."""
+    target: float
+    """Entropy aimed at, nats per token."""
+    delta: float
+    """Change of the level per update."""
+    coef_min: float
+    """Floor of the level."""
+    coef_max: float
+    """Ceiling of the level."""
+    coef: float = field(default=0.0, init=False)
+    """The coefficient in force."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require_box(self.level, self.coef_min, self.coef_max)
+        if self.delta < 0:
+            raise InputError(f"delta={self.delta} must not be negative; 0 keeps the coefficient where it is")
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """The target, nats per token."""
+        return self.target, self.target
+
+    def update(self, entropy: float) -> float:
+        """Take one step of the rule and return the coefficient in force.
+
+        Raises:
+            InputError: if the entropy is NaN or infinite.
+        """
+        require_measured(entropy)
+        below = entropy <= self.target
+        if below:
+            self.level = min(self.level + self.delta, self.coef_max)
+        else:
+            self.level = max(self.level - self.delta, self.coef_min)
+        self.coef = self.level if below else 0.0
+        return self.coef
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the level and the coefficient in force."""
+        return {"level": self.level, "coef": self.coef}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the level and the coefficient in force."""
+        self.level, self.coef = float(state["level"]), float(state["coef"])

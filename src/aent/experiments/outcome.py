@@ -1,0 +1,154 @@
+"""What came out of a comparison: final policies, measured on the same problems and paired by seed."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from aent.evaluation import load_results
+from aent.evaluation.metrics import Estimate, PerProblem
+from aent.evaluation.results import per_problem
+from aent.experiments.compare import Comparison, ComparisonFolder, Job
+from aent.experiments.folder import RunFolder, write
+from aent.experiments.statistics import area_under_curve, mean_over_seeds, paired_difference
+from aent.versions import versions
+
+SCALARS = ("reward_area", "entropy_kept", "seconds")
+"""What is one number per run: mean reward over training, entropy after / before, seconds of training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One metric of one method under one algorithm."""
+
+    algorithm: str
+    method: str
+    metric: str
+    before: float | None
+    """Before training; None for what only training has."""
+    value: float
+    """Of the final policies: mean over seeds."""
+    by_seed: tuple[float, ...]
+    difference: Estimate | None
+    """From the baseline under the same algorithm, with a 95 % interval over seeds and problems."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """All entries of a comparison."""
+
+    comparison: Comparison
+    entries: Sequence[Entry]
+
+    def save(self, folder: Path) -> None:
+        """Write ``comparison.json`` and ``comparison.csv``, each whole or not at all."""
+        rows = [_flat(entry) for entry in self.entries]
+        content = {"comparison": asdict(self.comparison), "versions": versions(), "entries": rows}
+        write(folder / "comparison.json", json.dumps(content, indent=2) + "\n")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        write(folder / "comparison.csv", text.getvalue())
+
+    def find(self, algorithm: str, method: str, metric: str) -> Entry | None:
+        """Return one entry, None where it was not measured."""
+        key = (algorithm, method, metric)
+        return next((e for e in self.entries if (e.algorithm, e.method, e.metric) == key), None)
+
+
+def outcome(comparison: Comparison, folder: ComparisonFolder) -> Outcome:
+    """Read the finished runs of a comparison and pair every method with the baseline."""
+    entries: list[Entry] = []
+    for algorithm in comparison.algorithms:
+        columns = {
+            label: [_columns(folder.run(Job(label, algorithm, seed))) for seed in comparison.seeds]
+            for label in comparison.entrants
+        }
+        base = columns[comparison.baseline]
+        for label, runs in columns.items():
+            against = None if label == comparison.baseline else base
+            entries += [_entry(algorithm, label, metric, runs, against) for metric in runs[0][1]]
+    return Outcome(comparison=comparison, entries=entries)
+
+
+Columns = Mapping[str, PerProblem]
+
+
+def _columns(run: RunFolder) -> tuple[Columns, Columns]:
+    """The metrics of a run before and after, per problem; what is one number per run as one problem."""
+    before, after = load_results(run.before), load_results(run.after)
+    old, new = (per_problem(e.records, e.config.ks) for e in (before, after))
+    rows = [row for row in run.read_metrics() if "loss" in row]
+    scalars = {
+        "reward_area": area_under_curve([r["step"] for r in rows], [r["reward"] for r in rows]),
+        "entropy_kept": after.metrics["entropy"].value / before.metrics["entropy"].value,
+        "seconds": sum(r.get("step_time", 0.0) for r in rows) / len(rows) * rows[-1]["step"],
+    }
+    return old, {**new, **{k: PerProblem(np.array([v]), np.ones(1)) for k, v in scalars.items()}}
+
+
+def _entry(
+    algorithm: str,
+    label: str,
+    metric: str,
+    runs: Sequence[tuple[Columns, Columns]],
+    baseline: Sequence[tuple[Columns, Columns]] | None,
+) -> Entry:
+    after = [new[metric] for _, new in runs]
+    difference = None
+    if baseline is not None:
+        difference = paired_difference([new[metric] for _, new in baseline], after)
+    return Entry(
+        algorithm=algorithm,
+        method=label,
+        metric=metric,
+        before=mean_over_seeds([old[metric] for old, _ in runs]) if metric in runs[0][0] else None,
+        value=mean_over_seeds(after),
+        by_seed=tuple(mean_over_seeds([run]) for run in after),
+        difference=difference,
+    )
+
+
+def _flat(entry: Entry) -> dict[str, Any]:
+    row = asdict(entry)
+    difference = row.pop("difference")
+    names = ("difference", "low", "high")
+    return row | dict(zip(names, difference or (None, None, None), strict=True))
+
+
+def comparison_table(result: Outcome, algorithm: str) -> Table:
+    """The methods under one algorithm: value, and in brackets the difference from the baseline."""
+    shown = list(dict.fromkeys(e.metric for e in result.entries if e.algorithm == algorithm))
+    seeds = len(result.comparison.seeds)
+    caption = (
+        f"{algorithm}: final policies, mean of {seeds} seeds; below, the difference from "
+        f"{result.comparison.baseline} with its 95 % interval over seeds and problems"
+    )
+    table = Table(box=SIMPLE_HEAD, show_edge=False, caption=caption)
+    table.add_column("metric", no_wrap=True)
+    for label in result.comparison.entrants:
+        table.add_column(label, justify="right", no_wrap=True)
+    for metric in shown:
+        cells = [_cell(result.find(algorithm, m, metric)) for m in result.comparison.entrants]
+        table.add_row(metric, *cells)
+    return table
+
+
+def _cell(entry: Entry | None) -> str:
+    if entry is None:
+        return "-"
+    form = ".1f" if entry.metric in ("length", "seconds") else ".3f"
+    value = f"{entry.value:{form}}"
+    if entry.difference is None:
+        return value
+    change, low, high = (f"{number:+{form}}" for number in entry.difference)
+    sure = entry.difference.low > 0 or entry.difference.high < 0
+    return f"{value}\n{'[bold]' if sure else ''}{change} ({low}, {high}){'[/bold]' if sure else ''}"

@@ -1,0 +1,57 @@
+"""Several methods at once, where they do not get in each other's way."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aent.errors import InputError
+from aent.methods.base import Method
+
+
+def stacked(methods: Sequence[Method]) -> Method:
+    """Return the method that does what all of these do.
+
+    At most one of them may have a controller (with its subset, bonus, measure and what the coefficient
+    drives), and no part may be filled twice; of the host's options each may be set once, or to the same
+    value.
+
+    Raises:
+        InputError: for fewer than two methods, or two that fill the same part; it names both.
+    """
+    if len(methods) < 2:
+        raise InputError(f"a stack takes two methods or more, not {[m.name for m in methods]}")
+    owners: dict[str, Method] = {}
+    for method in methods:
+        for part in method.parts:
+            other = owners.setdefault(part, method)
+            if other is not method and part != "options":
+                raise InputError(
+                    f"methods {other.name!r} and {method.name!r} cannot be stacked: both fill {part!r}; "
+                    "leave one of them out"
+                )
+    controlled = owners.get("controller", methods[0])
+    merged: dict[str, Any] = {part: getattr(owner, part) for part, owner in owners.items()}
+    return Method(
+        **merged
+        | {
+            "name": "+".join(m.name for m in methods),
+            "options": _options(methods),
+            "subset": controlled.subset,
+            "bonus": controlled.bonus,
+            "measure": controlled.measure,
+            "needs_clip": any(m.needs_clip for m in methods),
+            "paper": controlled.paper,
+        }
+    )
+
+
+def _options(methods: Sequence[Method]) -> dict[str, Any]:
+    owners: dict[str, Method] = {}
+    for method in methods:
+        for option, value in method.options.items():
+            other = owners.setdefault(option, method)
+            if other.options[option] != value:
+                raise InputError(
+                    f"methods {other.name!r} and {method.name!r} cannot be stacked: they set {option} to "
+                    f"{other.options[option]} and {value}; leave one of them out"
+                )
+    return {option: owner.options[option] for option, owner in owners.items()}

@@ -1,0 +1,97 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aent import InputError
+from aent.methods import Tokens
+from aent.methods.selection import entropy_change, forking_tokens, steer
+
+TOKENS = Tokens(
+    logp=torch.tensor([[0.5, 0.25, 0.8], [0.5, 0.1, 1.0]], dtype=torch.float64).log(),
+    old_logp=torch.tensor([[0.5, 0.5, 0.8], [0.25, 0.1, 1.0]], dtype=torch.float64).log(),
+    entropy=torch.tensor([[1.0, 2.0, 0.5], [1.5, 0.25, 9.0]], dtype=torch.float64),
+    advantages=torch.tensor([[1.0, 1.0, 1.0], [-2.0, -2.0, -2.0]], dtype=torch.float64),
+    mask=torch.tensor([[1, 1, 1], [1, 1, 0]]),
+)
+
+
+def test_published_defaults():
+    """80/20: the top 20 percent. STEER's linear script: weights 0.8 to 1.2, clipping 0.2 and 0.28."""
+    assert forking_tokens.__kwdefaults__ == {"fraction": 0.2}
+    assert steer.__kwdefaults__ == {
+        "weight_min": 0.8, "weight_max": 1.2, "epsilon": 0.2, "epsilon_high": 0.28
+    }  # fmt: skip
+    assert steer().options == {"epsilon": 0.2, "epsilon_high": 0.28}
+
+
+def test_forking_tokens_by_hand():
+    """Entropies 0.25, 0.5, 1, 1.5, 2 without the padding's 9. Their 80% quantile is 1.5 + 0.2 * 0.5 = 1.6,
+    which 2 alone reaches; their 50% quantile is 1, which 1 itself reaches too.
+    """
+    a, masked = TOKENS.advantages, TOKENS.mask
+    top = torch.tensor([[0, 1, 0], [0, 0, 0]])
+    assert torch.equal(forking_tokens().token_advantages(TOKENS) * masked, a * top)
+    half = torch.tensor([[1, 1, 0], [1, 0, 0]])
+    assert torch.equal(forking_tokens(fraction=0.5).token_advantages(TOKENS) * masked, a * half)
+    assert torch.equal(forking_tokens(fraction=1.0).token_advantages(TOKENS), a)
+
+
+def test_the_quantile_of_forking_tokens_is_of_all_ranks():
+    """Beside a rank whose entropies are all larger, no token here is among the top half."""
+    beside = replace(TOKENS, gather=lambda values: torch.cat([values, values + 10]))
+    assert not (forking_tokens(fraction=0.5).token_advantages(beside) * TOKENS.mask).any()
+
+
+def test_entropy_change_by_hand():
+    """abs(A / pi_old * pi (1 - pi) (log pi + H)).
+
+    First row: 1 / 0.5 * 0.5 * 0.5 * (ln 0.5 + 1) = 0.5 * 0.3069;
+    1 / 0.5 * 0.25 * 0.75 * (ln 0.25 + 2) = 0.375 * 0.6137; 1 / 0.8 * 0.8 * 0.2 * (ln 0.8 + 0.5) = 0.2 *
+    0.2769. Second: 2 / 0.25 * 0.5 * 0.5 * (ln 0.5 + 1.5) = 2 * 0.8069; 2 * 0.9 * abs(ln 0.1 + 0.25) = 1.8 *
+    2.0526. A certain token changes nothing.
+    """
+    expected = [[0.5 * 0.306853, 0.375 * 0.613706, 0.2 * 0.276856], [2 * 0.806853, 1.8 * 2.052585, 0.0]]
+    torch.testing.assert_close(
+        entropy_change(TOKENS), torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=0
+    )
+
+
+def test_steer_by_hand():
+    """Changes of the tokens that count, from 0.05537 to 3.69465: the smallest weighs 1.2, the largest 0.8,
+    1.613706 between them 1.2 - 0.4 * (1.613706 - 0.055371) / (3.694653 - 0.055371) = 1.028720.
+    """
+    weights = steer().token_advantages(TOKENS) / TOKENS.advantages
+    assert weights[0, 2].item() == pytest.approx(1.2)
+    assert weights[1, 1].item() == pytest.approx(0.8)
+    assert weights[1, 0].item() == pytest.approx(1.028720, abs=1e-5)
+
+
+def test_steer_without_a_band_or_without_advantages():
+    assert torch.equal(steer(weight_min=1.0, weight_max=1.0).token_advantages(TOKENS), TOKENS.advantages)
+    # nothing changes anything: the middle of the band, of advantages 0
+    flat = replace(TOKENS, advantages=torch.zeros(2, 3))
+    assert torch.equal(steer().token_advantages(flat), flat.advantages)
+    same = replace(TOKENS, entropy=-TOKENS.logp)
+    torch.testing.assert_close(steer(weight_min=0.5).token_advantages(same), 0.85 * TOKENS.advantages)
+
+
+def test_a_batch_without_tokens_is_left_alone():
+    empty = replace(TOKENS, mask=torch.zeros(2, 3))
+    for method in (forking_tokens(), steer()):
+        assert torch.equal(method.token_advantages(empty), TOKENS.advantages)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: forking_tokens(fraction=20), "fraction=20: give a number from 0 to 1"),
+        (lambda: steer(weight_min=-0.1), "weight_min=-0.1: give a finite number, at least 0"),
+        (lambda: steer(weight_max=0.7), "weight_max=0.7: give a finite number, at least 0.8"),
+        (lambda: steer(weight_max=math.inf), "weight_max=inf: give a finite number"),
+    ],
+)
+def test_bad_arguments_say_what_is_allowed(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
