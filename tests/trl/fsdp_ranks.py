@@ -12,6 +12,7 @@ import torch
 from accelerate import DistributedType, PartialState
 from torch.distributed.tensor import DTensor
 
+from aent import InputError
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
 
 torch.set_num_threads(1)
@@ -62,4 +63,8 @@ results = {
         sharded=True, fsdp_config={**FSDP["fsdp_config"], "activation_checkpointing": True}
     ),
 }
+try:
+    train(sharded=True, fsdp_config={"version": 2, "transformer_layer_cls_to_wrap": ["Linear"]})
+except InputError as error:
+    results["head alone"] = str(error)
 Path(folder, f"{os.environ['RANK']}.json").write_text(json.dumps(results))

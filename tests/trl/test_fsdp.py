@@ -45,3 +45,8 @@ def test_sharding_changes_nothing(whole, sharded, ranks):
 def test_a_sharded_run_resumes(ranks):
     whole, resumed = ranks[0]["sharded"], ranks[0]["sharded, resumed"]
     assert resumed == whole
+
+
+def test_a_head_in_a_unit_of_its_own_is_refused(ranks):
+    """TRL gathers it without summing its gradient over ranks: no error there, but another model."""
+    assert "transformer_layer_cls_to_wrap" in ranks[0]["head alone"]

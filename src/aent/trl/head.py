@@ -12,11 +12,12 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from trl.trainer import utils as host
@@ -89,6 +90,22 @@ def check_head(model: Any) -> None:
         )
 
 
+def check_sharding(model: Any) -> None:
+    """Check, once the model is sharded, that the gradient of the output layer will be summed over ranks.
+
+    Raises:
+        InputError: if FSDP2 has the output layer in a unit of its own. A fused head never calls that layer,
+            so the unit stays sharded, and the gradient of what TRL gathers is that of one rank.
+    """
+    head = model.get_output_embeddings()
+    if isinstance(head, FSDPModule) and isinstance(cast(nn.Linear, head).weight, DTensor):
+        raise InputError(
+            f"FSDP2 shards the output layer of {type(model).__name__} in a unit of its own, which in TRL's "
+            "fused LM head leaves every rank with its own gradient; leave its class out of "
+            "transformer_layer_cls_to_wrap in fsdp_config, and the layer out of your own calls of fully_shard"
+        )
+
+
 @dataclass
 class AEntOutput(host.FusedCausalLMOutput):
     """The host's output with the clamped entropy, so that sharding hooks see that tensor too."""
@@ -134,6 +151,7 @@ class EntropyHead:
         def forward(_: nn.Module, *args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
             if not fused_lm_head:
                 return inner(*args, **kwargs)
+            check_sharding(model)
             host_forward = functools.partial(inner, *args, fused_lm_head=True, **kwargs)
             if self.bonus:
                 output, clamped = self._score(host_forward)
@@ -198,14 +216,14 @@ class EntropyHead:
         head: tuple[Any, ...] = (weight, bias)
         device = hidden.device.type
         # As the host: products in the dtype of autocast, else of the hidden states (Mamba's are float32)
-        cast: list[Any] = [
+        made: list[Any] = [
             x if x is None or torch.is_autocast_enabled(device) else x.to(hidden.dtype) for x in head
         ]
         return linear_token_stats(
             hidden,
-            cast[0],
+            made[0],
             targets,
-            bias=cast[1],
+            bias=made[1],
             subset=self.subset,
             temperature=temperature / scale,
             softcap=None if softcap is None else softcap / scale,
