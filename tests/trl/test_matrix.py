@@ -43,15 +43,23 @@ def _footnote(method: str, message: str) -> str:
     return next(note for part, note in FOOTNOTES.items() if part in message)
 
 
+@pytest.fixture(scope="module")
+def policy(make_model, tmp_path_factory):
+    """A policy in a folder: where a method needs the reference policy, TRL loads it from there."""
+    folder = str(tmp_path_factory.mktemp("policy"))
+    make_model().save_pretrained(folder)
+    return folder
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_table_of_methods_and_algorithms(algorithm, build, options):
+def test_the_table_of_methods_and_algorithms(algorithm, build, options, policy):
     options |= {"max_steps": 1, "max_completion_length": 4, "gradient_accumulation_steps": 1}
     trainer, config = classes(algorithm)
     found = {}
     for name in NAMES:
         method = load_method({"name": name, **NEEDED.get(name, {})})
         try:
-            made = build(trainer, config, with_options(algorithm, options), method=method)
+            made = build(trainer, config, with_options(algorithm, options), policy, method=method)
         except InputError as error:
             message = str(error)
             found[name] = next(

@@ -43,6 +43,8 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("a recipe comes first: aent compare RECIPE --methods A,B")
     own, flags = take_flags(argv[1:], OWN)
     comparison = _comparison(argv[0], own, tuple(flags))
+    if not own.get("jobs", "1").isdigit() or own.get("jobs") == "0":
+        raise InputError(f"--jobs {own['jobs']!r} is not a number of runs, 1 or more")
     folder = ComparisonFolder(Path(own.get("output_dir", f"runs/compare-{Path(argv[0]).stem}")))
     console = Console()
     evaluated = _check(comparison)
