@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from math import inf
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,10 @@ def test_the_table_loads_without_the_trainers():
     code = "import aent.algorithms, sys; print('trl' in sys.modules or 'transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_page_lists_every_algorithm_with_its_options():
+    page = (Path(__file__).parents[1] / "docs/algorithms.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, algorithm in ALGORITHMS.items():
+        assert all(f"`{option}`" in rows[name] for option in algorithm.options)

@@ -85,6 +85,7 @@ def test_ppo_goes_on_after_an_interruption_as_if_nothing_had_happened(workplace,
     assert (stopped / "checkpoint-2/critic.safetensors").exists()
     assert main(["train", "--resume", str(stopped)]) == 0
     assert not (stopped / "policy/critic.safetensors").exists()
+    assert "ppo with aent" in (stopped / "README.md").read_text()  # the model card
     for key in ("ppo/value_loss", "ppo/explained_variance", "aent/entropy", "reward"):
         assert [row.get(key) for row in rows(stopped)] == [row.get(key) for row in rows("whole")]
     assert len([row for row in rows(stopped) if "loss" in row]) == 6

@@ -190,6 +190,8 @@ class Run:
             quantization_config=get_quantization_config(self.model_args),
             method=load_method(self.recipe.method),
         )
+        trainer._name = f"{self.recipe.algorithm} with {self.recipe.method['name']}"  # in the model card
+        trainer._tag_names = [*trainer._tag_names, self.recipe.algorithm]
         for printing in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(printing)
         return trainer

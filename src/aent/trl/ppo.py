@@ -83,8 +83,8 @@ class PPOConfig(GRPOConfig):
     critic_learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": "Learning rate of the critic, on the policy's schedule. Defaults to 10 times "
-            "`learning_rate`, the ratio of verl's defaults (1e-5 to 1e-6)."
+            "help": "Learning rate of the critic, on the policy's schedule. Defaults to `learning_rate`; "
+            "verl has 1e-5 where the policy has 1e-6."
         },
     )
 
@@ -96,7 +96,7 @@ class PPOConfig(GRPOConfig):
         if single:
             self.num_generations = 1
         if self.critic_learning_rate is None:
-            self.critic_learning_rate = 10 * self.learning_rate
+            self.critic_learning_rate = self.learning_rate
         self._check_critic()
         self._check_host()
 
