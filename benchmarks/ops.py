@@ -14,6 +14,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +52,12 @@ def main() -> None:
     git = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
     )
-    made_with = {"versions": dict(versions()), "threads": options.threads, "commit": git.stdout.strip()}
+    made_with = {
+        "clock": "cpu" if options.cpu_time else "wall",
+        "threads": options.threads,
+        "versions": dict(versions()),
+        "commit": git.stdout.strip(),
+    }
     with options.out.open("a") as file:
         file.writelines(json.dumps({**row, **made_with}) + "\n" for row in rows)
 
@@ -67,9 +73,16 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--drop", type=float, default=0.3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--cpu-time", action="store_true",
+        help="processor time of this process, not the clock: where other programs disturb it",
+    )  # fmt: skip
     parser.add_argument("--only", default="", help="regular expression that the names of methods match")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.cpu_time and (options.threads > 1 or options.device != "cpu"):
+        parser.error("--cpu-time is for one thread on a CPU: leave out --threads and --device")
+    return options
 
 
 def measure(op: str, dtype: torch.dtype, options: argparse.Namespace) -> list[dict]:
@@ -81,13 +94,15 @@ def measure(op: str, dtype: torch.dtype, options: argparse.Namespace) -> list[di
     spoiled = tuple(x.clone() for x in case.leaves) if any(m.overwrites for m in methods) else ()
     off = {m.name: check(case, m, fresh(case, m, spoiled)) for m in methods}
     memory = {m.name: peak_memory(case, m, fresh(case, m, spoiled)) for m in methods}
+    clock = time.process_time if options.cpu_time else time.perf_counter
     seconds: dict[str, list[float]] = {x.name: [] for x in (*floors, *methods)}
     for round_ in range(options.rounds):
         for floor in floors:
-            seconds[floor.name].append(timed(floor.run, options.device))
+            seconds[floor.name].append(timed(floor.run, clock, options.device))
         for method in methods if round_ % 2 else reversed(methods):
             leaves = fresh(case, method, spoiled)
-            seconds[method.name].append(timed(lambda m=method, x=leaves: m.run(case, x), options.device))
+            run = partial(method.run, case, leaves)
+            seconds[method.name].append(timed(run, clock, options.device))
     times = {name: np.array(x) for name, x in seconds.items()}
     show(op, case, methods, times, memory, off)
     for line in skipped:
@@ -157,13 +172,13 @@ def check(case: Case, method: Method, leaves: Leaves) -> float:
     return errors[1]
 
 
-def timed(run: Callable[[], object], device: str) -> float:
-    """Return wall-clock seconds; what was made is freed untimed."""
+def timed(run: Callable[[], object], clock: Callable[[], float], device: str) -> float:
+    """Return seconds; what was made is freed untimed."""
     synchronise(device)
-    start = time.perf_counter()
+    start = clock()
     made = run()
     synchronise(device)
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     del made
     return seconds
 

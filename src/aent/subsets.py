@@ -119,7 +119,7 @@ class TopP:
         if self.mass == 1:
             return None
         ordered = _sorted(logits).flip(-1)
-        reached = ordered.softmax(-1).cumsum(-1, dtype=torch.float64)
+        reached = ordered.softmax(-1, dtype=torch.float64).cumsum(-1)
         last = (reached < self.mass).sum(-1, keepdim=True).clamp_(max=logits.shape[-1] - 1)
         return _share(logits, ordered.gather(-1, last), last + 1)
 

@@ -1,4 +1,7 @@
-"""The formulas, left to autograd: what every other backend is checked against."""
+"""The formulas, left to autograd in float64: what every other backend is checked against.
+
+The cut alone is made as the others make it, on float32 for what is no float64: what ties there ties.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -7,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from aent.ops.arithmetic import statistics_dtype
 from aent.ops.checks import require_losses
 from aent.ops.stats import TokenLoss, TokenStats
 from aent.subsets import Subset
@@ -21,12 +25,14 @@ def token_stats(
 ) -> TokenStats:
     """See `aent.ops.token_stats` (nats). What `overwrite` asks for is refused before."""
     assert not overwrite
-    z = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
+    dtype = statistics_dtype(logits)
+    scaled = logits.to(dtype) / temperature
+    z = scaled.double()
     with torch.no_grad():
         full_entropy = _entropy(z, torch.ones_like(z))
-        weights = _weights(z, subset)
+        weights = _weights(scaled, subset).double()
     logp = z.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
-    return TokenStats(logp, _entropy(z, weights), full_entropy)
+    return TokenStats(*(x.to(dtype) for x in (logp, _entropy(z, weights), full_entropy)))
 
 
 def linear_token_stats(
@@ -44,7 +50,7 @@ def linear_token_stats(
     Called inside `gather`; backward is autograd's and does not enter it anew.
     """
     logits = torch.nn.functional.linear(hidden, weight, bias)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = logits.to(statistics_dtype(logits))
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     return token_stats(logits, targets, subset, temperature)
