@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a policy: aent train [RECIPE] [--any-trl-flag VALUE]",
     "eval": "pass@k, maj@k and entropy of a model on a task",
     "warmstart": "make a small policy from scratch",
+    "study": "the paper's synthetic experiment and its propositions: aent study mdp|theory",
     "methods": "list the ways of controlling entropy, with paper and formula",
 }
 HELP = "usage: aent COMMAND [--help]\n\n" + "\n".join(
