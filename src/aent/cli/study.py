@@ -121,7 +121,7 @@ def _search(runs: Any, console: Console, workers: int) -> int:
 
 def _theory(arguments: Theory) -> int:
     from aent.study import figures, report
-    from aent.study.theory import clamp, one_step_table
+    from aent.study.theory import CHECKS, clamp, one_step_table
 
     _check(arguments.seeds)
     last = max(arguments.seeds)
@@ -134,7 +134,7 @@ def _theory(arguments: Theory) -> int:
     cases = report.all_cases(seeds, console)
     clamps = clamp(seeds[0])
     figures.draw_theory(folder / "study-theory.png", cases, clamps)
-    summary = [report.summary(name, cases) for name in report.CHECKS]
+    summary = [report.summary(name, cases) for name in CHECKS]
     steps = one_step_table()
     bias = [
         {"kept": c.kept, "best": float(c.best.mean()), "worst": float(c.worst.mean()), "bound": c.bound}

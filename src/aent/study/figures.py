@@ -12,6 +12,7 @@ from aent.study.plans import COMPARED, Cell
 from aent.study.runs import Runs
 from aent.study.settings import METHODS, OPTIMAL, PAPER, PAPER_GAIN
 from aent.study.theory import (
+    CHECKS,
     CLAMP_ACTIONS,
     ONE_STEP,
     ONE_STEP_OPTIMAL,
@@ -145,11 +146,13 @@ def _sweep(axes: "Axes", rows: Sequence[Row]) -> None:
 
 def draw_theory(path: Path, cases: Sequence[Case], clamps: Sequence[Clamp]) -> None:
     """Both propositions as scatter plots, the bias of the clamped entropy, and one step."""
+    parts = {name: [case for case in cases if case.check == name] for name in CHECKS}
+    shown = {name: part[:: 1 + len(part) // 3_000] for name, part in parts.items()}
     with _page(path, "The two propositions, by enumeration", (10, 7.4)) as figure:
         grid = figure.subplots(2, 3).ravel()
-        _scatter_gradient(grid[0], [case for case in cases if case.check == "gradient"])
-        _scatter(grid[1], [c for c in cases if c.check == "bias"], 1e-4, "2. Regularised optimum")
-        _scatter(grid[2], [c for c in cases if c.check == "stationary"], 1e-4, "2. Policies off the optimum")
+        _scatter_gradient(grid[0], shown["gradient"])
+        _scatter(grid[1], shown["bias"], 1e-4, "2. Regularised optimum")
+        _scatter(grid[2], shown["stationary"], 1e-4, "2. Policies off the optimum")
         _clamping(grid[3], clamps)
         _one_step(grid[4], slice(0, 30), "One step: the likeliest 30 actions")
         _one_step(grid[5], slice(30, None), "One step: the other 970")

@@ -151,8 +151,8 @@ RISE = (400, 1_000)
 
 BONUS_GRID: dict[str, list[dict[str, Any]]] = {
     "entropy": [{"coef": coef} for coef in (0.0005, 0.002, 0.008, 0.032)],
-    "clamped": [{"coef": coef, "drop": drop} for coef in (0.002, 0.008) for drop in (0.9, 0.999)],
+    "clamped": [{"coef": coef, "drop": drop} for coef in (0.0005, 0.002, 0.008) for drop in (0.9, 0.999)],
     "sac": [{"target": target, "lr": lr} for target in (0.05, 0.3) for lr in (1e-6, 1e-5)],
     "band": [{"band": band, "lr": lr} for band in ((0.02, 0.1), (0.1, 0.4)) for lr in (1e-6, 1e-5)],
 }
-"""What `--search` tries for each method: four settings each."""
+"""What `--search` tries for each method: four settings each, six for the clamped entropy."""

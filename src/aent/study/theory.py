@@ -27,6 +27,7 @@ from aent.study.tree import (
 )
 from aent.subsets import Fraction, Full, Subset
 
+CHECKS = ("gradient", "bias", "stationary")
 SHAPES = ((2, 1), (3, 1), (10, 1), (100, 1), (2, 2), (4, 2), (10, 2), (2, 4), (3, 4), (2, 8))
 """(actions, horizon) of the random MDPs."""
 CHUNK = 100
