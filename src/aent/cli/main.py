@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": "methods x algorithms x seeds on one recipe: aent compare RECIPE --methods none,aent",
     "eval": "pass@k, maj@k and entropy of a model on a task",
     "warmstart": "make a small policy from scratch",
+    "study": "the paper's synthetic experiment and its propositions: aent study mdp|theory",
     "methods": "list the ways of controlling entropy, with paper and formula",
 }
 HELP = "usage: aent COMMAND [--help]\n\n" + "\n".join(

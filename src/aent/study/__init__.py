@@ -1,0 +1,1 @@
+"""The paper's synthetic experiment and its two propositions, on a laptop."""

@@ -1,0 +1,149 @@
+"""Which runs a figure needs, and what they come to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from aent.evaluation.metrics import Estimate, PerProblem, bootstrap, paired_bootstrap
+from aent.study.mdp import Job
+from aent.study.runs import Runs
+from aent.study.settings import METHODS, OPTIMAL, PAPER, PAPER_GAIN, SENSITIVITY, VOCABULARIES, Bonus, World
+
+COMPARED = ("none", "entropy", "clamped")
+"""The paper's three; the sweeps are over these."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table: a method in a world, and what was varied there."""
+
+    method: str
+    world: World
+    bonus: Bonus
+    varied: str = ""
+    value: float = 0.0
+
+    def job(self, seeds: Sequence[int]) -> Job:
+        """Its runs."""
+        return Job(self.world, self.bonus, tuple(seeds))
+
+
+def jobs(cells: Sequence[Cell], seeds: Sequence[int]) -> list[Job]:
+    """The runs of these cells, and those without a bonus that their gains are over."""
+    return [each.job(seeds) for cell in cells for each in (cell, replace(cell, bonus=Bonus()))]
+
+
+def comparison(world: World) -> list[Cell]:
+    """Every method at every number of optimal actions: the paper's figure."""
+    return [
+        Cell(name, replace(world, optimal=optimal), bonus)
+        for optimal in OPTIMAL
+        for name, bonus in METHODS.items()
+    ]
+
+
+def vocabulary(world: World) -> list[Cell]:
+    """The paper's methods over the size of the vocabulary, at the most and the fewest optimal actions.
+
+    The prior stays, except that it is never below that of a uniform policy.
+    """
+    return [
+        Cell(name, _sized(world, actions, optimal), METHODS[name], "actions", actions)
+        for optimal in (OPTIMAL[0], OPTIMAL[-1])
+        for actions in VOCABULARIES
+        for name in COMPARED
+    ]
+
+
+def _sized(world: World, actions: int, optimal: int) -> World:
+    prior = max(world.prior, optimal / actions)
+    return replace(world, actions=actions, optimal=optimal, prior=prior)
+
+
+def sensitivity(world: World) -> list[Cell]:
+    """One setting at a time varied, the others as chosen."""
+    return [
+        _varied(name, replace(world, optimal=optimal), setting, value)
+        for optimal in (OPTIMAL[0], OPTIMAL[-1])
+        for setting, values in SENSITIVITY.items()
+        for value in values
+        for name in COMPARED
+        if setting not in ("coef", "drop") or name in SENSITIVE[setting]
+    ]
+
+
+SENSITIVE = {"coef": ("entropy", "clamped"), "drop": ("clamped",)}
+"""Which methods a setting of the bonus belongs to."""
+
+
+def _varied(name: str, world: World, setting: str, value: float) -> Cell:
+    bonus = METHODS[name]
+    if setting in SENSITIVE:
+        return Cell(name, world, replace(bonus, **{setting: value}), setting, value)
+    return Cell(name, replace(world, **{setting: value}), bonus, setting, value)
+
+
+def level(runs: Runs, cell: Cell, seeds: Sequence[int]) -> Estimate:
+    """Average reward at the end, with a 95 % bootstrap interval over all states of all seeds."""
+    return bootstrap(_finals(runs, cell, seeds))
+
+
+def gain(runs: Runs, cell: Cell, seeds: Sequence[int]) -> Estimate:
+    """Average reward at the end minus that without a bonus in the same world and seeds, likewise."""
+    with_bonus = _finals(runs, cell, seeds)
+    without = _finals(runs, replace(cell, bonus=Bonus()), seeds)
+    ones = np.ones_like(with_bonus)
+    return paired_bootstrap(PerProblem(without, ones), PerProblem(with_bonus, ones))
+
+
+def _finals(runs: Runs, cell: Cell, seeds: Sequence[int]) -> np.ndarray:
+    return np.concatenate(runs[cell.job(seeds)]["final"])
+
+
+def row(runs: Runs, cell: Cell, seeds: Sequence[int]) -> dict[str, Any]:
+    """One line of the results: settings, level and gain with intervals, the seeds one by one, the paper's."""
+    now, more = level(runs, cell, seeds), gain(runs, cell, seeds)
+    optimal = cell.world.optimal
+    return {
+        "method": cell.method,
+        "optimal": optimal,
+        "varied": cell.varied,
+        "value": cell.value,
+        "reward": now.value,
+        "reward_low": now.low,
+        "reward_high": now.high,
+        "gain": more.value,
+        "gain_low": more.low,
+        "gain_high": more.high,
+        "per_seed": np.mean(runs[cell.job(seeds)]["final"], axis=1).tolist(),
+        "paper_reward": _published(PAPER, cell.method, optimal),
+        "paper_gain": _published(PAPER_GAIN, cell.method, optimal),
+    }
+
+
+def _published(table: Mapping[str, Mapping[int, float]], method: str, optimal: int) -> float | None:
+    return table.get(method, {}).get(optimal)
+
+
+def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say of each claim of the paper's figure whether it came out, from the rows of `comparison`."""
+    reward = {(r["method"], r["optimal"]): r["reward"] for r in rows}
+    gains = {(r["method"], r["optimal"]): r for r in rows}
+    lines = []
+    for optimal in OPTIMAL:
+        none, entropy, clamped = (reward[name, optimal] for name in COMPARED)
+        holds = clamped > entropy >= none
+        lines.append(
+            f"{optimal:>2} optimal: clamped > entropy >= none {'holds' if holds else 'DOES NOT HOLD'}"
+            f" ({clamped:.3f}, {entropy:.3f}, {none:.3f})"
+        )
+    for optimal in OPTIMAL[2:]:
+        r = gains["entropy", optimal]
+        gone = r["gain_low"] <= 0
+        lines.append(
+            f"{optimal:>2} optimal: the plain bonus's gain is {'gone' if gone else 'NOT gone'}"
+            f" ({r['gain']:+.3f} [{r['gain_low']:+.3f}, {r['gain_high']:+.3f}])"
+        )
+    return lines

@@ -1,0 +1,95 @@
+"""Runs that are kept: one line of JSON each, reused where the settings are the same."""
+
+import json
+import signal
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from aent.errors import InputError
+from aent.study.mdp import Job, simulate
+
+
+class Runs:
+    """The finished runs of a folder."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = path.read_text() if path.exists() else ""
+            whole = text[: text.rfind("\n") + 1]  # a last line cut short is forgotten
+            if whole != text:
+                path.write_text(whole)
+        except OSError as error:
+            raise InputError(f"{path} cannot be used: {error}; give another --output") from error
+        self._rows = dict(self._read(whole))
+
+    def _read(self, text: str) -> Iterable[tuple[str, dict[str, Any]]]:
+        for number, line in enumerate(text.splitlines(), start=1):
+            try:
+                row = json.loads(line)
+                yield json.dumps(row["job"]), row
+            except (ValueError, KeyError, TypeError):
+                raise InputError(
+                    f"{self.path}, line {number} is not a run of aent study mdp; give another --output"
+                ) from None
+
+    def __getitem__(self, job: Job) -> dict[str, Any]:
+        return self._rows[_key(job)]
+
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs that are not finished, each once."""
+        return list({_key(job): job for job in jobs if _key(job) not in self._rows}.values())
+
+    def add(self, job: Job, result: dict[str, Any]) -> None:
+        """Keep a run; it is on disk when this returns."""
+        row = {"job": asdict(job), **result}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._rows[_key(job)] = row
+
+
+def finish(jobs: Sequence[Job], runs: Runs, console: Console, title: str, workers: int) -> None:
+    """Do what is missing, on so many processes, with a bar; Ctrl-C keeps every run that is done."""
+    todo = runs.missing(jobs)
+    if not todo:
+        return
+    pool = ProcessPoolExecutor(
+        max_workers=min(len(todo), workers),
+        mp_context=get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is for this process
+    )
+    try:
+        with progress_bar(console) as bar:
+            task = bar.add_task(title, total=len(jobs), completed=len(jobs) - len(todo))
+            futures = {pool.submit(simulate, job): job for job in todo}
+            for future in as_completed(futures):
+                runs.add(futures[future], future.result())
+                bar.advance(task)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar that stays out of the way where the output is not a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _key(job: Job) -> str:
+    return json.dumps(asdict(job))

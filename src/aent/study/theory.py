@@ -1,0 +1,206 @@
+"""The paper's two propositions on random MDPs, each by enumeration; what clamping does; one step.
+
+Every check compares the two sides of an inequality over at least 1,000 MDPs and keeps every case, so that a
+violation can be printed and the tightness drawn.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from aent.ops import token_stats
+from aent.study.tree import (
+    Levels,
+    bias_bound,
+    evaluate,
+    gradient,
+    gradient_bound,
+    norm,
+    soft_optimum,
+    softmax,
+    stationary_bound,
+)
+from aent.subsets import Fraction, Full, Subset
+
+CHECKS = ("gradient", "bias", "stationary")
+SHAPES = ((2, 1), (3, 1), (10, 1), (100, 1), (2, 2), (4, 2), (10, 2), (2, 4), (3, 4), (2, 8))
+"""(actions, horizon) of the random MDPs."""
+CHUNK = 100
+ROUNDING = 1e-9
+"""A difference below this, relative to 1 + the bound, is float64 rounding."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One MDP and one inequality: ``value <= bound`` is claimed."""
+
+    check: str
+    actions: int
+    horizon: int
+    coef: float
+    value: float
+    bound: float
+    entropy: float
+    """H(pi) of the policy looked at, nats."""
+    where: tuple[int, int, int]
+    """(seed, shape, index): `random_mdps(seed, shape)` makes it again."""
+
+    @property
+    def violated(self) -> bool:
+        """Whether the inequality fails by more than rounding."""
+        return not self.value <= self.bound + ROUNDING * (1 + self.bound)
+
+
+class MDPs(NamedTuple):
+    """Random MDPs of one shape, with what is needed of them."""
+
+    rewards: Float[np.ndarray, "mdps responses"]
+    policy: Levels
+    """Softmax of normal logits, of a scale between .1 and 10."""
+    coef: float
+
+
+def random_mdps(seed: int, shape: int) -> MDPs:
+    """Draw MDPs of one of `SHAPES`: odd ones with rewards from 0 to 1, even ones right-or-wrong."""
+    actions, horizon = SHAPES[shape]
+    rng = np.random.default_rng([seed, shape])
+    uniform = rng.random((CHUNK, actions**horizon))
+    right = uniform < rng.random((CHUNK, 1)) ** 3  # from every response optimal to hardly any
+    rewards = np.where(np.arange(CHUNK)[:, None] % 2, uniform, right)
+    scale = 10 ** rng.uniform(-1, 1, (CHUNK, 1, 1))
+    logits = [scale * rng.standard_normal((CHUNK, actions**t, actions)) for t in range(horizon)]
+    return MDPs(rewards, softmax(logits), float(10 ** rng.uniform(-2, 0)))
+
+
+def check(seed: int, shape: int) -> list[Case]:
+    """Check both propositions on the MDPs of one shape and seed."""
+    actions, horizon = SHAPES[shape]
+    rewards, policy, coef = random_mdps(seed, shape)
+    best = rewards.max(1)
+    cases: list[Case] = []
+
+    def add(name: str, coef: float, policy: Levels, value: np.ndarray, bound: np.ndarray) -> None:
+        entropy = evaluate(policy, rewards).entropy
+        for i in range(len(rewards)):
+            numbers = float(value[i]), float(bound[i]), float(entropy[i])
+            cases.append(Case(name, actions, horizon, coef, *numbers, (seed, shape, i)))
+
+    slope = norm(gradient(policy, rewards, 0.0))
+    add("gradient", 0.0, policy, slope, gradient_bound(policy, rewards))
+    optimum = soft_optimum(rewards, actions, horizon, coef)
+    gap = best - evaluate(optimum, rewards).reward
+    add("bias", coef, optimum, gap, bias_bound(rewards, actions, horizon, coef))
+    near = _near(optimum, seed, shape)
+    gap = best - evaluate(near, rewards).reward
+    add("stationary", coef, near, gap, stationary_bound(near, rewards, coef))
+    return cases
+
+
+def _near(optimum: Levels, seed: int, shape: int) -> Levels:
+    """Policies between the optimum and far from it: its logits plus noise of scale .001 to 3."""
+    rng = np.random.default_rng([seed, shape, 1])
+    scale = 10 ** rng.uniform(-3, 0.5, (CHUNK, 1, 1))
+    tiny = np.finfo(float).tiny  # of a probability that underflowed
+    return softmax(
+        [np.log(np.maximum(level, tiny)) + scale * rng.standard_normal(level.shape) for level in optimum]
+    )
+
+
+class Clamp(NamedTuple):
+    """What clamping does to the bias, over random one-step MDPs."""
+
+    kept: int
+    best: Float[np.ndarray, " mdps"]
+    """V* - V at the best resting point."""
+    worst: Float[np.ndarray, " mdps"]
+    """V* - V at the worst one."""
+    bound: float
+    """``coef * log kept``."""
+
+
+CLAMP_ACTIONS, CLAMP_COEF = 12, 0.2
+CLAMP_KEPT = (12, 11, 10, 8, 6, 4, 3, 2, 1)
+
+
+def clamp(seed: int) -> list[Clamp]:
+    """Measure the bias of the clamped entropy for smaller and smaller subsets; rewards from 0 to 1."""
+    rewards = np.random.default_rng([seed, 2]).random((CHUNK, CLAMP_ACTIONS))
+    gaps = [resting_gaps(rewards, CLAMP_COEF, kept) for kept in CLAMP_KEPT]
+    return [
+        Clamp(kept, np.nanmin(gap, 1), np.nanmax(gap, 1), CLAMP_COEF * float(np.log(kept)))
+        for kept, gap in zip(CLAMP_KEPT, gaps, strict=True)
+    ]
+
+
+def resting_gaps(
+    rewards: Float[np.ndarray, "mdps actions"], coef: float, kept: int
+) -> Float[np.ndarray, "mdps subsets"]:
+    """Return V* - V at every point where ascent on ``V + coef * H~`` can rest, NaN for the other subsets.
+
+    While the subset S of the likeliest actions stays the same, ascent ends at ``softmax(r / coef)`` on S and
+    nothing elsewhere. S does stay if no action outside it earns more than V there; else that action gains
+    probability until it is let in. There can be several such S: a mediocre action that was likely at the
+    start is kept alive by its bonus, and a better one outside gets none.
+
+    The paper has no theorem for the bias here. One can be had: a best action is always in S, so
+    ``V + coef * H~ >= V*`` and ``V* - V <= coef * H~ <= coef * log kept``.
+    """
+    actions = rewards.shape[1]
+    subsets = np.array(list(combinations(range(actions), kept)))
+    inside = rewards[:, subsets]
+    weight = np.exp((inside - inside.max(-1, keepdims=True)) / coef)
+    value = (weight * inside).sum(-1) / weight.sum(-1)
+    member = np.zeros((len(subsets), actions), dtype=bool)
+    member[np.arange(len(subsets))[:, None], subsets] = True
+    best_outside = np.where(member, -np.inf, rewards[:, None, :]).max(-1)
+    rests = best_outside <= value
+    return np.where(rests, rewards.max(1, keepdims=True) - value, np.nan)
+
+
+ONE_STEP: dict[str, tuple[float, Subset]] = {
+    "none": (0.0, Full()),
+    "entropy": (0.3, Full()),
+    "clamped": (0.3, Fraction(drop=0.9)),
+}
+"""Coefficient and subset of the three steps that are compared."""
+ONE_STEP_ACTIONS, ONE_STEP_OPTIMAL, ONE_STEP_LR = 1_000, 9, 5.0
+
+
+def one_step(coef: float, subset: Subset) -> tuple[Float[Tensor, " actions"], Float[Tensor, " actions"]]:
+    """Return the policy before and after one exact step of ``logits += lr * grad (V + coef * H~)``.
+
+    One state, 1,000 actions whose probabilities fall as 1 / rank, the tenth of them optimal.
+    """
+    ranks = torch.arange(1, ONE_STEP_ACTIONS + 1, dtype=torch.float64)
+    logits = (-ranks.log()).requires_grad_()
+    stats = token_stats(logits, torch.tensor(ONE_STEP_OPTIMAL), subset=subset)
+    (stats.logp.exp() + coef * stats.entropy).backward()
+    assert logits.grad is not None
+    with torch.no_grad():
+        return logits.softmax(0), (logits + ONE_STEP_LR * logits.grad).softmax(0)
+
+
+def one_step_table() -> list[dict[str, Any]]:
+    """What one step does to the optimal action, the likely others and the unlikely tail."""
+    rows = []
+    for name, (coef, subset) in ONE_STEP.items():
+        before, after = one_step(coef, subset)
+        for moment, policy in (("before", before), ("after", after)):
+            if moment == "before" and rows:
+                continue
+            likely = float(policy[: ONE_STEP_ACTIONS // 10].sum())
+            rows.append(
+                {
+                    "step": "start" if moment == "before" else name,
+                    "optimal": float(policy[ONE_STEP_OPTIMAL]),
+                    "other likely": likely - float(policy[ONE_STEP_OPTIMAL]),
+                    "tail": 1 - likely,
+                    "entropy": float(-(policy * policy.log()).sum()),
+                }
+            )
+    return rows
