@@ -115,9 +115,8 @@ def _same(one: str, other: str) -> bool:
     return bodies[0] == bodies[1] or (None not in numbers and numbers[0] == numbers[1])
 
 
-def grade(task: Task, ids: list[str]) -> dict[str, Tally]:
-    """Grade every answer to every problem of the test split with both graders."""
-    golds = list(task.dataset("test")["answer"])
+def grade(task: Task, golds: list[str], ids: list[str]) -> dict[str, Tally]:
+    """Grade every answer to every problem with both graders."""
     tallies = {kind: Tally() for kind in RIGHT + WRONG}
     for index, gold in enumerate(golds):
         for kind, answer in answers(golds, index):
@@ -149,7 +148,8 @@ def main() -> None:
     for name in options.only:
         kind_of_task, file = FILES[name]
         task = load_task(kind_of_task, path=str(options.data), test=file, train=None)
-        for kind, tally in grade(task, problem_ids(options.data / file)).items():
+        golds = list(task.dataset("test")["answer"])
+        for kind, tally in grade(task, golds, problem_ids(options.data / file)).items():
             if tally.graded:
                 share = f"{tally.as_due / tally.graded:.2%}"
                 counts = (tally.graded, tally.as_due, share, len(tally.disagreements))
