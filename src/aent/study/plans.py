@@ -63,26 +63,29 @@ def _sized(world: World, actions: int, optimal: int) -> World:
 
 
 def sensitivity(world: World) -> list[Cell]:
-    """One setting at a time varied, the others as chosen."""
+    """One setting at a time varied, the others as chosen; the coefficient for three sizes of the noise."""
     return [
         _varied(name, replace(world, optimal=optimal), setting, value)
         for optimal in (OPTIMAL[0], OPTIMAL[-1])
         for setting, values in SENSITIVITY.items()
         for value in values
         for name in COMPARED
-        if setting not in ("coef", "drop") or name in SENSITIVE[setting]
     ]
 
 
-SENSITIVE = {"coef": ("entropy", "clamped"), "drop": ("clamped",)}
-"""Which methods a setting of the bonus belongs to."""
-
-
 def _varied(name: str, world: World, setting: str, value: float) -> Cell:
+    """Vary a field of the world, or one of the bonus; a method without it stays as it is."""
     bonus = METHODS[name]
-    if setting in SENSITIVE:
-        return Cell(name, world, replace(bonus, **{setting: value}), setting, value)
-    return Cell(name, replace(world, **{setting: value}), bonus, setting, value)
+    field, _, noise = setting.partition(" at noise ")
+    if noise:
+        world = replace(world, noise=float(noise))
+    if field == "coef" and name != "none":
+        bonus = replace(bonus, coef=value)
+    elif field == "drop" and name == "clamped":
+        bonus = replace(bonus, drop=value)
+    elif field not in ("coef", "drop"):
+        world = replace(world, **{field: value})
+    return Cell(name, world, bonus, setting, value)
 
 
 def level(runs: Runs, cell: Cell, seeds: Sequence[int]) -> Estimate:

@@ -108,14 +108,14 @@ OPTIMAL = (15, 10, 5, 1)
 SEEDS = (0, 1, 2, 3, 4)
 SEARCH_SEEDS = (1000, 1001)
 
-WORLD = World(prior=0.01, lr=3.0)
+WORLD = World(prior=0.01, lr=2.0)
 """Chosen by `--search`."""
 METHODS: dict[str, Bonus] = {
     "none": Bonus(),
-    "entropy": Bonus(coef=0.003),
-    "clamped": Bonus(coef=0.01, drop=0.99),
-    "band": Bonus(coef=0.01, drop=0.99, band=(0.1, 0.3), lr=1e-5),
-    "sac": Bonus(coef=0.003, target=0.1, lr=1e-5),
+    "entropy": Bonus(coef=0.0005),
+    "clamped": Bonus(coef=0.0005, drop=0.9),
+    "band": Bonus(coef=0.0005, drop=0.9, band=(0.1, 0.4), lr=1e-6),
+    "sac": Bonus(coef=0.0005, target=0.05, lr=1e-5),
     "a3c": Bonus(coef=0.01),
 }
 """What is compared: chosen by `--search`, but for A3C's coefficient, the published one (arXiv 1602.01783)."""
@@ -135,10 +135,11 @@ PAPER_GAIN: dict[str, dict[int, float]] = {
 VOCABULARIES = (100, 1_000, 10_000, 100_000, 1_000_000)
 SENSITIVITY: dict[str, tuple[float, ...]] = {
     "prior": (0.003, 0.01, 0.03),
-    "noise": (10.0, 30.0, 100.0),
-    "lr": (1.0, 3.0, 9.0),
-    "coef": (0.0005, 0.002, 0.008),
+    "lr": (1.0, 2.0, 4.0),
     "drop": (0.33, 0.9, 0.999),
+    "coef at noise 3": (0.0005, 0.005, 0.05, 0.5),
+    "coef at noise 10": (0.0005, 0.005, 0.05, 0.5),
+    "coef at noise 30": (0.0005, 0.005, 0.05, 0.5),
 }
 """What `--full` varies, one at a time."""
 SWEEP_SEEDS = 2
