@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -66,8 +67,8 @@ def answers(golds: list[str], index: int) -> Iterator[tuple[str, str]]:
         swapped = unit_of(name)
         if (swapped.size, swapped.powers) != (unit.size, unit.powers):
             yield "unit swapped", rf"{body} \text{{ {name} }}"
-    others = [g for g in golds[index + 1 :] + golds[:index] if not _same(g, gold)]
-    for other in others[:OTHERS]:
+    following = (golds[(index + step) % len(golds)] for step in range(1, len(golds)))
+    for other in islice((g for g in following if not _same(g, gold)), OTHERS):
         yield "another's gold", other
 
 
