@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.util import find_spec
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
