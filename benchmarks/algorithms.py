@@ -24,6 +24,9 @@ from aent.experiments.folder import RunFolder
 from aent.versions import versions
 
 ALGORITHMS = ("rloo", "ppo", "a2c")
+CRITIC = ("--num_generations", "1", "--critic_learning_rate", "2e-3")
+FLAGS = {"ppo": CRITIC, "a2c": CRITIC}
+"""Chosen on seed 100: as many completions as the recipe has, each of another prompt."""
 
 
 def train(folder: Path, algorithm: str, seed: int, flags: list[str]) -> RunFolder:
@@ -31,7 +34,8 @@ def train(folder: Path, algorithm: str, seed: int, flags: list[str]) -> RunFolde
     path = folder / f"{algorithm}-{seed}"
     if not (path / "after" / "results.json").exists():
         new = ["--algorithm", algorithm, "--method", "none", "--seed", str(seed), "--output_dir", str(path)]
-        argv = ["--resume", str(path)] if (path / "config.yaml").exists() else [*new, *flags]
+        chosen = [*FLAGS.get(algorithm, ()), *flags]
+        argv = ["--resume", str(path)] if (path / "config.yaml").exists() else [*new, *chosen]
         with (folder / f"{algorithm}-{seed}.log").open("a") as out:
             subprocess.run(
                 [sys.executable, "-m", "aent.cli.main", "train", *argv],

@@ -246,7 +246,7 @@ def show(
             f"{extra / 2**20:.0f}" if name in memory else "",
             f"{extra / size:.2f}" if name in memory else "", error,
         )  # fmt: skip
-    Console(width=max(160, 60 + 16 * len(compared))).print(table)
+    Console(width=220).print(table)
 
 
 def figures(

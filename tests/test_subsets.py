@@ -53,6 +53,20 @@ def test_threshold_is_the_kth_largest(kept):
     assert torch.equal(cut.threshold[:, 0], logits.sort(descending=True).values[:, kept - 1])
 
 
+@pytest.mark.parametrize("kept", [400, 6_000, 14_000, 19_999])
+def test_threshold_of_long_rows_that_are_looked_up_in_a_sample(kept):
+    torch.manual_seed(0)
+    rows = torch.randn(5, 20_000)
+    rows[1, ::64] += 50  # what is sampled misleads, upwards and downwards
+    rows[2, ::64] -= 50
+    rows[3] = rows[3].round()
+    rows[4, :12_000] = -math.inf
+    cut = Fraction(drop=1 - kept / 20_000 + 1e-9).cut(rows)
+    assert cut is not None
+    assert torch.equal(cut.threshold[:, 0], rows.sort(descending=True).values[:, kept - 1])
+    assert Fraction(drop=0.3).cut(rows[:0]).threshold.shape == (0, 1)
+
+
 def test_share_of_many_tied_tokens():
     # 3 places, 1 above: 2 places for the 5 tied tokens
     logits = torch.tensor([[0.0, 7, 1, 1, 1, 1, 1, -3]])

@@ -12,6 +12,7 @@ from aent.evaluation.metrics import (
     maj_at_k,
     paired_bootstrap,
     pass_at_k,
+    standard_error,
 )
 
 
@@ -151,3 +152,27 @@ def test_paired_difference_uses_problems_that_count_on_both_sides():
 def test_paired_difference_refuses_different_problems():
     with pytest.raises(InputError, match="same problems"):
         paired_bootstrap(PerProblem(np.ones(2), np.ones(2)), PerProblem(np.ones(3), np.ones(3)))
+
+
+def test_the_standard_error_by_hand():
+    # mean 0.5; deviations 0.5, 0.5, 0, 0; sum of squares 0.5; variance 0.5 / 3; error sqrt(0.5 / 3 / 4).
+    equal = PerProblem(np.array([0.0, 1.0, 0.5, 0.5]), np.ones(4))
+    assert standard_error(equal) == pytest.approx((0.5 / 12) ** 0.5)
+    # A problem of weight 0 does not count; the same weights in another unit change nothing.
+    more = PerProblem(np.append(equal.values, 9.0), np.array([3.0, 3.0, 3.0, 3.0, 0.0]))
+    assert standard_error(more) == pytest.approx((0.5 / 12) ** 0.5)
+    # mean (0 + 3) / 4 = 0.75; (1 * 0.75)^2 + (3 * 0.25)^2 = 1.125; sqrt(2 / 1 * 1.125) / 4 = 0.375.
+    assert standard_error(PerProblem(np.array([0.0, 1.0]), np.array([1.0, 3.0]))) == pytest.approx(0.375)
+
+
+def test_one_problem_has_no_standard_error():
+    assert standard_error(PerProblem(np.array([0.5, 1.0]), np.array([1.0, 0.0]))) is None
+
+
+def test_the_standard_error_is_the_spread_of_the_bootstrap():
+    values = np.random.default_rng(0).uniform(size=400)
+    estimate = bootstrap(values)
+    # 95 % of a normal distribution lie within 1.96 standard deviations.
+    assert standard_error(PerProblem(values, np.ones(400))) == pytest.approx(
+        (estimate.high - estimate.low) / (2 * 1.96), rel=0.03
+    )

@@ -77,7 +77,7 @@ def test_recipes_load_and_round_trip(name, tmp_path):
         ("metod: aent", "unknown section in recipe .*'metod'. Did you mean 'method'"),
         ("[1, 2]", "must be a mapping of sections"),
         ("a: [", "not valid YAML"),
-        ("algorithm: gppo", "unknown algorithm 'gppo'. Did you mean 'grpo'"),
+        ("algorithm: gppo", "unknown algorithm 'gppo'. Did you mean"),
         ("trainer: 3", "recipe section 'trainer' is 3"),
     ],
 )

@@ -1,11 +1,10 @@
 import signal
 import threading
 import time
-from fractions import Fraction
 
 import pytest
 
-from aent.tasks.answers import final_answer, is_readable, is_right, number_of, voted_answer
+from aent.tasks.answers import final_answer, is_readable, is_right, voted_answer
 
 
 @pytest.mark.parametrize(
@@ -28,32 +27,6 @@ def test_final_answer(text, answer):
 
 
 @pytest.mark.parametrize(
-    ("answer", "value"),
-    [
-        ("72", 72),
-        ("-3", -3),
-        ("1,250", 1250),
-        ("1,234,567.50", Fraction(2469135, 2)),
-        ("$18", 18),
-        (r"\$18.00", 18),
-        ("18.", 18),
-        (".5", Fraction(1, 2)),
-        ("0.1", Fraction(1, 10)),  # exactly, not the nearest float
-        (r"10{,}000", 10_000),
-        ("1,2", None),  # a pair, not a number
-        ("1,2500", None),
-        ("3/4", None),
-        ("1e9", None),
-        ("٣", None),
-        ("9" * 5000, None),
-        ("", None),
-    ],
-)
-def test_number_of(answer, value):
-    assert number_of(answer) == value
-
-
-@pytest.mark.parametrize(
     ("text", "gold"),
     [
         (r"\boxed{72}", "72"),
@@ -67,6 +40,18 @@ def test_number_of(answer, value):
         ("He has 70 and gets 2 more, so the answer is 72.", "72"),
         ("#### 72", "72"),
         (r"\boxed{np.arcsin(10/13)}", "np.arcsin(10/13)"),  # unreadable, but the same letters
+        (r"\boxed{1.6 \times 10^{-19}}", "1.6e-19"),
+        (r"\boxed{1.6 \times 10^{-19} \text{ C per thing}}", "1.6e-19"),
+        (r"so \boxed{\frac{12}{10^7}}", "1.2e-6"),
+        (r"It is $1.6 \times 10^{-19}$.", "1.6e-19"),
+        (r"\boxed{\dfrac{d\,x}{dt} = k\,x - a}", r"\frac{d x}{d t}=k x-a"),
+        (r"\boxed{\frac{t}{m}}", r"\frac{1}{m} t"),
+        (r"\boxed{-\frac{1}{3}}", "-1./3"),
+        (r"\boxed{E_2, E_1}", "E_{1},E_{2}"),
+        (r"\boxed{10\,000 x}", "10000x"),
+        (r"\boxed{[1, 2)}", "[1,2)"),
+        (r"\boxed{(-\infty, 3] \cup [4, 5)}", r"(-\infty,3]\cup[4,5)"),
+        (r"\boxed{3, 2}", "2,3"),
     ],
 )
 def test_right(text, gold):
@@ -87,10 +72,46 @@ def test_right(text, gold):
         ("72 it is. " + "But then I talked on and on, about other things. " * 6, "72"),
         (r"\boxed{__import__('os')}", "72"),
         (r"\boxed{" * 500, "72"),
+        (r"\boxed{2.6e-19}", "1.6e-19"),
+        (r"\boxed{2.6 \times 10^{-19} \text{ C per thing}}", "1.6e-19"),  # equal in six decimals
+        (r"\boxed{\frac{13}{10^7}}", "1.2e-6"),
+        (r"It is $2.6 \times 10^{-19}$.", "1.6e-19"),
+        (r"\boxed{\frac{dx}{dt} = a - kx}", r"\frac{d x}{d t}=k x-a"),
+        (r"\boxed{\frac{1}{m}}", r"\frac{1}{m} t"),  # t and m are no units here
+        (r"\boxed{\frac{37}{4}}", r"\frac{37}{4} m"),
+        (r"\boxed{E_1, E_3}", "E_{1},E_{2}"),
+        (r"\boxed{(1, 2]}", "[1,2)"),
+        (r"\boxed{(2, 1)}", "(1,2)"),
+        (r"\boxed{2}", "2,3"),
+        (r"\boxed{2, 3, 4}", "2,3"),
     ],
 )
 def test_wrong(text, gold):
     assert not is_right(text, gold)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("1.6", True),  # the question names the unit
+        (r"1.6 \text{ cm}", True),
+        (r"1.6\,\mathrm{cm}", True),
+        ("1.6 cm", True),
+        (r"16 \text{ mm}", True),  # converted
+        (r"0.016 \text{ m}", True),
+        (r"\frac{8}{5} \text{ cm}", True),
+        (r"\frac{2}{125} \text{ m}", True),
+        (r"1.6 \text{ of them}", True),  # no unit that is known
+        (r"1.6 \text{ m}", False),
+        (r"1.6 \text{ mm}", False),
+        ("1.6 s", False),
+        (r"\frac{8}{5} \text{ m}", False),
+        (r"1.7 \text{ cm}", False),
+        (r"17 \text{ mm}", False),
+    ],
+)
+def test_units(answer, right):
+    assert is_right(rf"\boxed{{{answer}}}", r"1.6 \text{ cm}") is right
 
 
 HUGE = [
@@ -111,7 +132,7 @@ HUGE = [
 @pytest.mark.parametrize("text", HUGE, ids=range(len(HUGE)))
 def test_huge_numbers_are_not_worked_out(text, monkeypatch):
     read = []
-    monkeypatch.setattr("math_verify.parse", lambda text, **_: read.append(text) or [])
+    monkeypatch.setattr("math_verify.parse", lambda text, *_, **__: read.append(text) or [])
     assert not is_right(text, "71")
     assert read in ([], [r"\boxed{71}"])
 
@@ -169,6 +190,8 @@ def test_other_threads_compare_too():
         (r"\boxed{\frac{1}{2}}", "1/2"),
         (r"\boxed{0.5}", "1/2"),  # the same vote
         ("so we get 7 apples", "7"),
+        (r"\boxed{1.6 \times 10^{3} \text{ J}}", "1600"),
+        (r"\boxed{\frac{1}{m} t}", "1*t/m"),
         (r"\boxed{9^{9^9}}", "9^{9^9}"),
         (r"\boxed{}", None),
         ("hm", None),
@@ -185,7 +208,10 @@ def test_vote(text, vote):
         (r"\frac{1}{2}", True),
         (r"\text{east}", True),
         ("???", False),
-        ("-1./3", False),
+        ("-1./3", True),
+        ("E_{1},E_{2}", True),
+        (r"M_{\odot}^{6}", True),
+        (r"1.85e5 \text{ cm^-3 }", True),
     ],
 )
 def test_readable(gold, readable):

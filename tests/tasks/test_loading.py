@@ -43,7 +43,7 @@ def test_dotted_paths(module):
     [
         (
             "countdwn",
-            r"unknown task 'countdwn'. Did you mean 'countdown'\? Known: chain, countdown",
+            r"unknown task 'countdwn'. Did you mean 'countdown'\? Known: aime24, .*chain, countdown",
         ),
         ("no.such.Thing", "'no.such.Thing': there is no module 'no.such'"),
         ("aent.tasks.Nothing", "module 'aent.tasks' has no 'Nothing'"),

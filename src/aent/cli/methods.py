@@ -30,8 +30,10 @@ def main(argv: Sequence[str]) -> int:
     if argv:
         _print_one(console, argv[0])
     else:
-        for module, names in groupby(METHODS, lambda name: METHODS[name].__module__):
+        single = [name for name in METHODS if name != "stack"]
+        for module, names in groupby(single, lambda name: METHODS[name].__module__):
             console.print(_table(module, list(names)))
+        console.print("Several at once: aent methods stack. A default that is missing must be given.")
     return 0
 
 

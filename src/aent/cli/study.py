@@ -76,7 +76,7 @@ def _mdp(arguments: Mdp) -> int:
     arguments.world.check()
     if clash := set(arguments.seeds) & set(SEARCH_SEEDS):
         raise InputError(f"seeds {sorted(clash)} were used to choose the settings; give others")
-    folder, console = arguments.output, Console()
+    folder, console = arguments.output, _console()
     runs = Runs(folder / "runs.jsonl")
     if arguments.search:
         return _search(runs, console, arguments.workers)
@@ -89,7 +89,7 @@ def _mdp(arguments: Mdp) -> int:
     verdicts = plans.verdicts(rows)
     for line in verdicts:
         console.print(line, highlight=False)
-    sweeps = {"vocabulary": plans.vocabulary, "sensitivity": plans.sensitivity} if arguments.full else {}
+    sweeps = {"sensitivity": plans.sensitivity, "vocabulary": plans.vocabulary} if arguments.full else {}
     for name, sweep in sweeps.items():
         cells, fewer = sweep(world), seeds[:SWEEP_SEEDS]
         finish(plans.jobs(cells, fewer), runs, console, name, arguments.workers)
@@ -126,7 +126,7 @@ def _theory(arguments: Theory) -> int:
     _check(arguments.seeds)
     last = max(arguments.seeds)
     more = range(last + 1, last + 1 + 9 * len(arguments.seeds)) if arguments.full else ()
-    seeds, folder, console = [*arguments.seeds, *more], arguments.output, Console()
+    seeds, folder, console = [*arguments.seeds, *more], arguments.output, _console()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -158,6 +158,12 @@ def _theory(arguments: Theory) -> int:
         console.print(f"VIOLATED: {case}", highlight=False, soft_wrap=True)
         console.print(report.describe(case), highlight=False, soft_wrap=True)
     return 1 if wrong else 0
+
+
+def _console() -> Console:
+    """The terminal, or what its output is sent to, wide enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
 
 
 def _check(seeds: Sequence[int]) -> None:

@@ -1,14 +1,13 @@
 """An aim that is found, not given."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from aent.controllers.base import require_finite, require_measured
+from aent.controllers.base import Stateful, require_finite, require_measured
 
 
 @dataclass(kw_only=True)
-class Anchor:
+class Anchor(Stateful):
     """Aims at the first entropy that was measured: ``coef = 0 until then, level from then on``.
 
     Source: SIREN's anchor (arXiv 2509.25133).
@@ -16,6 +15,8 @@ class Anchor:
     Raises:
         InputError: if `level` is not finite.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("coef", "anchor")
 
     level: float
     """Coefficient once the anchor is known."""
@@ -42,11 +43,3 @@ class Anchor:
         if self.anchor is None:
             self.anchor, self.coef = entropy, self.level
         return self.coef
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the coefficient in force and the anchor."""
-        return {"coef": self.coef, "anchor": self.anchor}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the coefficient in force and the anchor."""
-        self.coef, self.anchor = float(state["coef"]), state["anchor"]

@@ -1,15 +1,14 @@
 """AEnt's rule."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from aent.controllers.base import require_box, require_finite, require_measured
+from aent.controllers.base import Stateful, require_box, require_finite, require_measured
 from aent.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Band:
+class Band(Stateful):
     """AEnt's rule: a proportional step outside a band of entropy, projected to a box.
 
     ``coef <- clip(coef - lr * (min(0, H - low) + max(0, H - high)), coef_min, coef_max)``
@@ -24,6 +23,8 @@ class Band:
         InputError: if a field is not finite, low > high, coef_min > coef_max, the coefficient starts
             outside its box, lr < 0 or warmup < 0.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("coef", "updates")
 
     coef: float
     """Coefficient at the start."""
@@ -73,11 +74,3 @@ class Band:
             outside = min(0.0, entropy - self.low) + max(0.0, entropy - self.high)
             self.coef = min(max(self.coef - self.lr * outside, self.coef_min), self.coef_max)
         return self.coef
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the coefficient and the number of updates; the settings stay with the method."""
-        return {"coef": self.coef, "updates": self.updates}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the coefficient and the number of updates."""
-        self.coef, self.updates = float(state["coef"]), int(state["updates"])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from aent.errors import InputError
 
@@ -33,8 +33,24 @@ class Controller(Protocol):
         ...
 
 
+class Stateful:
+    """Keeps some fields of a controller in checkpoints; its settings stay with the method."""
+
+    kept: ClassVar[tuple[str, ...]] = ("coef",)
+    """Names of the fields that change."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fields that change."""
+        return {name: getattr(self, name) for name in self.kept}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore them."""
+        for name in self.kept:
+            setattr(self, name, state[name])
+
+
 @dataclass(kw_only=True)
-class Fixed:
+class Fixed(Stateful):
     """A coefficient that stays: the entropy bonus of A3C (arXiv 1602.01783) and PPO (1707.06347).
 
     Raises:
@@ -54,14 +70,6 @@ class Fixed:
     def update(self, entropy: float) -> float:
         """Return the same coefficient."""
         return self.coef
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the coefficient."""
-        return {"coef": self.coef}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the coefficient."""
-        self.coef = float(state["coef"])
 
 
 def require_finite(controller: Any) -> None:

@@ -1,11 +1,10 @@
 """Dual ascent: the coefficient as the multiplier of the constraint H >= target."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from aent.controllers.base import require_finite, require_measured
+from aent.controllers.base import Stateful, require_finite, require_measured
 from aent.errors import InputError
 
 
@@ -27,7 +26,7 @@ def require_start(coef: float, lr: float) -> None:
 
 
 @dataclass(kw_only=True)
-class Dual:
+class Dual(Stateful):
     """SAC's rule: a dual step on the log coefficient, without dead zone or box.
 
     ``coef <- coef * exp(lr * (target - H))``, that is ``log coef <- log coef + lr * (target - H)``
@@ -76,17 +75,9 @@ class Dual:
         self.coef = coef
         return self.coef
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the coefficient."""
-        return {"coef": self.coef}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the coefficient."""
-        self.coef = float(state["coef"])
-
 
 @dataclass(kw_only=True)
-class Lagrangian:
+class Lagrangian(Stateful):
     """A Lagrange multiplier: ``coef <- max(0, coef + lr * (target - H))``, projected dual ascent.
 
     Source: general (gradient ascent on the dual of: maximise the reward subject to H >= target).
@@ -121,17 +112,9 @@ class Lagrangian:
         self.coef = ascended(self.coef, self.lr, self.target, entropy)
         return self.coef
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the coefficient."""
-        return {"coef": self.coef}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the coefficient."""
-        self.coef = float(state["coef"])
-
 
 @dataclass(kw_only=True)
-class Share:
+class Share(Stateful):
     """A multiplier whose target is a share of the first entropy that was measured.
 
     ``coef <- max(0, coef + lr * (share * H_first - H))``
@@ -141,6 +124,8 @@ class Share:
     Raises:
         InputError: if a field is not finite, or coef, lr or share is negative.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("coef", "first")
 
     coef: float
     """Coefficient at the start."""
@@ -173,11 +158,3 @@ class Share:
             self.first = entropy
         self.coef = ascended(self.coef, self.lr, self.share * self.first, entropy)
         return self.coef
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the coefficient and the first entropy."""
-        return {"coef": self.coef, "first": self.first}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the coefficient and the first entropy."""
-        self.coef, self.first = float(state["coef"]), state["first"]

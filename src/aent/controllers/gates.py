@@ -1,16 +1,15 @@
 """Controllers that switch: the coefficient says on which side of an aim the entropy was last seen."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from aent.controllers.base import require_finite, require_measured
+from aent.controllers.base import Stateful, require_finite, require_measured
 from aent.controllers.schedule import linear
 from aent.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Gate:
+class Gate(Stateful):
     """Open below a target: ``coef = 1 if H < target else 0``, H the last measured entropy.
 
     Closed (0) until something was measured.
@@ -44,17 +43,9 @@ class Gate:
         self.coef = 1.0 if entropy < self.target else 0.0
         return self.coef
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return whether the gate is open."""
-        return {"coef": self.coef}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore whether the gate is open."""
-        self.coef = float(state["coef"])
-
 
 @dataclass(kw_only=True)
-class Sides:
+class Sides(Stateful):
     """On which side of a band the entropy is: ``coef = 1 if H > high else -1 if H < low else 0``.
 
     0 until something was measured. With `steps`, both edges move in a straight line, `low` to `low_end`
@@ -66,6 +57,8 @@ class Sides:
         InputError: if a field is not finite, low > high at either end, steps < 0, or only some of
             `low_end`, `high_end` and `steps` are given.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("coef", "updates")
 
     low: float
     """Lower edge at the start, nats per token."""
@@ -119,11 +112,3 @@ class Sides:
         self.coef = 1.0 if entropy > high else -1.0 if entropy < low else 0.0
         self.updates += 1
         return self.coef
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the coefficient and the number of updates."""
-        return {"coef": self.coef, "updates": self.updates}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the coefficient and the number of updates."""
-        self.coef, self.updates = float(state["coef"]), int(state["updates"])

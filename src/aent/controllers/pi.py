@@ -1,14 +1,13 @@
 """EntroPIC's rule."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from aent.controllers.base import require_box, require_finite, require_measured
+from aent.controllers.base import Stateful, require_box, require_finite, require_measured
 
 
 @dataclass(kw_only=True)
-class PI:
+class PI(Stateful):
     """Proportional-integral control: the coefficient follows the error and the sum of all errors so far.
 
     ``total <- total + (H - target); coef = clip(kp * (H - target) + ki * total, coef_min, coef_max)``
@@ -23,6 +22,8 @@ class PI:
     Raises:
         InputError: if a field is not finite, or 0 lies outside [coef_min, coef_max].
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("coef", "total")
 
     target: float
     """Entropy aimed at, nats per token."""
@@ -60,11 +61,3 @@ class PI:
         wanted = self.kp * error + self.ki * self.total
         self.coef = min(max(wanted, self.coef_min), self.coef_max)
         return self.coef
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the coefficient and the sum of the errors."""
-        return {"coef": self.coef, "total": self.total}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the coefficient and the sum of the errors."""
-        self.coef, self.total = float(state["coef"]), float(state["total"])

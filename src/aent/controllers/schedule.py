@@ -1,11 +1,10 @@
 """Schedules: coefficients that move with the number of updates alone."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from aent.controllers.base import require_finite
+from aent.controllers.base import Stateful, require_finite
 from aent.errors import InputError
 
 
@@ -20,7 +19,7 @@ def cosine(start: float, end: float, steps: float, done: int) -> float:
 
 
 @dataclass(kw_only=True)
-class Linear:
+class Linear(Stateful):
     """In a straight line: ``coef = start + (end - start) * min(1, updates / steps)``.
 
     A window without tokens is no update.
@@ -28,6 +27,8 @@ class Linear:
     Raises:
         InputError: if a field is not finite or steps < 1.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("coef", "updates")
 
     start: float
     """Coefficient before the first update."""
@@ -59,15 +60,6 @@ class Linear:
         self.updates += 1
         self.coef = self._now()
         return self.coef
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the number of updates."""
-        return {"updates": self.updates}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the number of updates."""
-        self.updates = int(state["updates"])
-        self.coef = self._now()
 
     def _now(self) -> float:
         return linear(self.start, self.end, self.steps, self.updates)

@@ -1,15 +1,14 @@
 """Skywork's rule."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
-from aent.controllers.base import require_box, require_finite, require_measured
+from aent.controllers.base import Stateful, require_box, require_finite, require_measured
 from aent.errors import InputError
 
 
 @dataclass(kw_only=True)
-class SignStep:
+class SignStep(Stateful):
     """Skywork's rule: steps of one size, applied only while the entropy is at or below its target.
 
     ``level <- clip(level + (delta if H <= target else -delta), coef_min, coef_max);
@@ -24,6 +23,8 @@ class SignStep:
         InputError: if a field is not finite, coef_min > coef_max, the level starts outside the box, or
             delta < 0.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ("level", "coef")
 
     level: float
     """Coefficient at the start; then the one that moves, whether in force or not."""
@@ -63,11 +64,3 @@ class SignStep:
             self.level = max(self.level - self.delta, self.coef_min)
         self.coef = self.level if below else 0.0
         return self.coef
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the level and the coefficient in force."""
-        return {"level": self.level, "coef": self.coef}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the level and the coefficient in force."""
-        self.level, self.coef = float(state["level"]), float(state["coef"])

@@ -1,25 +1,46 @@
 """Measuring a policy: pass@k, maj@k, entropy and length, each with an interval."""
 
-from aent.evaluation.config import EvalConfig
-from aent.evaluation.metrics import Estimate, bootstrap, maj_at_k, paired_bootstrap, pass_at_k
+from aent.evaluation.config import PROTOCOLS, EvalConfig
+from aent.evaluation.journal import Journal
+from aent.evaluation.metrics import (
+    Estimate,
+    bootstrap,
+    maj_at_k,
+    paired_bootstrap,
+    pass_at_k,
+    standard_error,
+)
 from aent.evaluation.results import Evaluation, Record, load_results
-from aent.evaluation.run import evaluate
-from aent.evaluation.sample import Sample, generate
-from aent.evaluation.table import before_after_table, results_table
+from aent.evaluation.run import evaluate, measure, settings
+from aent.evaluation.sample import Sample, Sampler, TransformersSampler, generate
+from aent.evaluation.sample_vllm import VLLMSampler, check_vllm, load_vllm
+from aent.evaluation.table import before_after_table, results_table, summary, summary_table
 
 __all__ = [
+    "PROTOCOLS",
     "Estimate",
     "EvalConfig",
     "Evaluation",
+    "Journal",
     "Record",
     "Sample",
+    "Sampler",
+    "TransformersSampler",
+    "VLLMSampler",
     "before_after_table",
     "bootstrap",
+    "check_vllm",
     "evaluate",
     "generate",
     "load_results",
+    "load_vllm",
     "maj_at_k",
+    "measure",
     "paired_bootstrap",
     "pass_at_k",
     "results_table",
+    "settings",
+    "standard_error",
+    "summary",
+    "summary_table",
 ]

@@ -58,3 +58,15 @@ class EvalConfig:
         """The k reported, rising; 1 is always among them."""
         powers = (4**i for i in range(self.samples) if 4**i <= self.samples)
         return tuple(sorted({1, *(self.k if self.k is not None else (*powers, self.samples))}))
+
+
+PROTOCOLS: dict[str, EvalConfig] = {
+    "paper": EvalConfig(
+        problems=None, samples=4, temperature=0.6, top_p=0.95, top_k=20, max_tokens=3072, batch_size=128
+    ),
+}
+"""Settings of an evaluation by name.
+
+paper: avg@4 as in On Entropy Control in LLM-RL Algorithms (arXiv 2509.03493), at the sampling and the
+length of answers of its first setting, Qwen2.5-Math-1.5B on MATH.
+"""

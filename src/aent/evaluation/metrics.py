@@ -101,6 +101,21 @@ def bootstrap(
     return _estimate(_mean(column), means, level)
 
 
+def standard_error(column: PerProblem) -> float | None:
+    """Return the standard error of the weighted mean over problems; None with fewer than two.
+
+    ``sqrt(n / (n - 1) sum(w^2 (v - mean)^2)) / sum(w)`` over the n problems of weight above 0; with
+    equal weights the standard deviation over sqrt(n). Samples of one problem are not independent of
+    each other, so problems are what is counted. Source: Miller 2024, arXiv 2411.00640.
+    """
+    values, weights = _checked(column.values, column.weights)
+    n = values.size
+    if n < 2:
+        return None
+    spread = np.sum(weights**2 * (values - np.average(values, weights=weights)) ** 2)
+    return float(np.sqrt(n / (n - 1) * spread) / weights.sum())
+
+
 def paired_bootstrap(
     before: PerProblem,
     after: PerProblem,

@@ -11,7 +11,7 @@ import numpy as np
 
 from aent.errors import InputError
 from aent.evaluation.config import EvalConfig
-from aent.evaluation.metrics import Estimate, PerProblem, bootstrap, maj_at_k, pass_at_k
+from aent.evaluation.metrics import Estimate, PerProblem, bootstrap, maj_at_k, pass_at_k, standard_error
 from aent.evaluation.sample import Prompt
 
 RESULTS, SAMPLES = "results.json", "samples.jsonl"
@@ -31,8 +31,8 @@ class Record:
     """The task's reward; None leaves the sample out of every metric of scores."""
     answer: str | None
     """What it votes for in maj@k."""
-    entropy: float
-    """Mean over its tokens, in nats per token."""
+    entropy: float | None
+    """Mean over its tokens, in nats per token; None where the backend does not report it."""
     length: int
     """Tokens, with the end-of-text token."""
 
@@ -53,6 +53,11 @@ class Evaluation:
     about: Mapping[str, Any]
     """The task, the model, how many problems, versions, machine and time."""
 
+    def standard_errors(self) -> dict[str, float | None]:
+        """Return the standard error of every metric over problems; None with fewer than two."""
+        columns = per_problem(self.records, self.config.ks)
+        return {name: standard_error(columns[name]) for name in self.metrics if name in columns}
+
     def save(self, folder: str | Path) -> None:
         """Write ``results.json`` and ``samples.jsonl``; a failed write keeps what was there.
 
@@ -60,12 +65,17 @@ class Evaluation:
             OSError: where the folder cannot be written.
         """
         metrics = {name: estimate._asdict() for name, estimate in self.metrics.items()}
-        results = {"metrics": metrics, "config": asdict(self.config), **self.about}
+        results = {
+            "metrics": metrics,
+            "standard_errors": self.standard_errors(),
+            "config": asdict(self.config),
+            **self.about,
+        }
         _write_all(
             Path(folder),
             {
-                SAMPLES: "".join(_json(asdict(record)) + "\n" for record in self.records),
-                RESULTS: _json(results, indent=2) + "\n",
+                SAMPLES: "".join(json_text(asdict(record)) + "\n" for record in self.records),
+                RESULTS: json_text(results, indent=2) + "\n",
             },
         )
 
@@ -85,6 +95,7 @@ def load_results(path: str | Path) -> Evaluation:
     try:
         about = json.loads((folder / RESULTS).read_text("utf-8"))
         metrics = {name: Estimate(**parts) for name, parts in about.pop("metrics").items()}
+        about.pop("standard_errors", None)  # they follow from the samples
         settings = about.pop("config")
         ks = settings.pop("k")
         config = EvalConfig(k=None if ks is None else tuple(ks), **settings)
@@ -102,11 +113,11 @@ def per_problem(records: Iterable[Record], ks: Sequence[int]) -> dict[str, PerPr
     """Return every metric's value per problem; records come problem by problem.
 
     - pass@k: `pass_at_k`; a sample is correct where its score is 1 or more. pass@1 is the share
-      of correct samples.
+      of correct samples, which papers call avg@n of n samples.
     - maj@k for k > 1: `maj_at_k`.
     - score: the mean score.
     - entropy: the mean over tokens (nats), weighted by tokens, so the mean over problems is the
-      mean over all tokens.
+      mean over all tokens; left out where it was not measured.
     - length: the mean length in tokens.
 
     A problem with fewer than k scored samples has weight 0 in pass@k and maj@k.
@@ -125,8 +136,9 @@ def per_problem(records: Iterable[Record], ks: Sequence[int]) -> dict[str, PerPr
     score = [sum(r.score or 0.0 for r in rs) / max(len(rs), 1) for rs in scored]
     columns["score"] = PerProblem(np.array(score), (n > 0).astype(float))
     tokens = np.array([sum(r.length for r in rs) for rs in problems], dtype=float)
-    nats = np.array([sum(r.entropy * r.length for r in rs) for rs in problems])
-    columns["entropy"] = PerProblem(nats / tokens, tokens)
+    if all(r.entropy is not None for rs in problems for r in rs):
+        nats = np.array([sum((r.entropy or 0.0) * r.length for r in rs) for rs in problems])
+        columns["entropy"] = PerProblem(nats / tokens, tokens)
     samples = np.array([len(rs) for rs in problems])
     columns["length"] = PerProblem(tokens / samples, np.ones(len(problems)))
     return columns
@@ -145,7 +157,8 @@ def _majority(records: Sequence[Record], k: int) -> float:
     return maj_at_k([r.answer for r in records], [r.correct for r in records], k)
 
 
-def _json(value: Any, indent: int | None = None) -> str:
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return strict JSON; what JSON does not know is described."""
     return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=repr)
 
 

@@ -1,17 +1,21 @@
 """Evaluating a policy on a task."""
 
+import hashlib
 import platform
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from contextlib import closing
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from aent.errors import InputError
 from aent.evaluation.config import EvalConfig
-from aent.evaluation.results import Evaluation, Record, estimates, per_problem
-from aent.evaluation.sample import Progress, Sample, generate
+from aent.evaluation.journal import Journal
+from aent.evaluation.results import Evaluation, Record, estimates, json_text, per_problem
+from aent.evaluation.sample import Progress, Sample, Sampler, TransformersSampler
 from aent.tasks.base import Row, Task
 from aent.versions import versions
 
@@ -34,37 +38,79 @@ def evaluate(
     Raises:
         InputError: where the split is empty, or as `generate`.
     """
-    config = config or EvalConfig()
+    return measure(TransformersSampler(model, tokenizer), task, config or EvalConfig(), progress=progress)
+
+
+def measure(
+    sampler: Sampler,
+    task: Task,
+    config: EvalConfig,
+    *,
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Do what `evaluate` does with any sampler.
+
+    With a `journal` the answers are written as they come, those that are there already are not
+    sampled again, and the results are saved in its folder.
+
+    Raises:
+        InputError: as `evaluate`.
+        OSError: where the folder of the journal cannot be written.
+    """
     started = datetime.now(UTC)
     rows, available = _problems(task, config)
-    max_tokens = config.max_tokens or _room(task)
-    answers = generate(
-        model,
-        tokenizer,
-        [row["prompt"] for row in rows],
-        samples=config.samples,
-        temperature=config.temperature,
-        top_p=config.top_p,
-        top_k=config.top_k,
-        max_tokens=max_tokens,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        progress=progress,
+    max_tokens = _room(task, config)
+    records = [] if journal is None else journal.records()
+    batches = sampler.batches(
+        [row["prompt"] for row in rows], config, max_tokens, first=len(records) // config.batch_size
     )
-    records = [_record(task, rows[answer.problem], answer) for answer in answers]
+    with closing(batches):
+        for batch in batches:
+            judged = [_record(task, rows[answer.problem], answer) for answer in batch]
+            records += judged
+            if journal is not None:
+                journal.append(judged)
+            if progress is not None:
+                progress(len(records), len(rows) * config.samples)
     about = {
         "task": _describe(task),
-        "model": getattr(model, "name_or_path", ""),
+        "model": sampler.model,
         "problems": {"asked": config.problems, "available": available, "used": len(rows)},
         "max_tokens": max_tokens,
         "unscored_samples": sum(record.score is None for record in records),
         "versions": versions(),
-        "machine": _machine(model.device),
+        "machine": _machine(sampler.device),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
     }
     metrics = estimates(per_problem(records, config.ks), config.seed)
-    return Evaluation(metrics=metrics, config=config, records=records, about=about)
+    evaluation = Evaluation(metrics=metrics, config=config, records=records, about=about)
+    if journal is not None:
+        evaluation.save(journal.folder)
+    return evaluation
+
+
+def settings(task: Task, config: EvalConfig, model: str, backend: str) -> dict[str, Any]:
+    """Return all that the answers of an evaluation depend on: an evaluation goes on only with the same.
+
+    Problems are there as a digest, the weights of a local model as sizes and times of its files.
+
+    Raises:
+        InputError: where the split cannot be read or is empty.
+    """
+    rows, _ = _problems(task, config)
+    digest = hashlib.sha256(json_text(rows).encode()).hexdigest()
+    files = [*Path(model).glob("*.safetensors"), *Path(model).glob("*.bin")]
+    return {
+        "model": model,
+        "weights": {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files},
+        "backend": backend,
+        "task": _describe(task),
+        "problems_sha256": digest,
+        **asdict(config),
+        "max_tokens": _room(task, config),
+    }
 
 
 def _problems(task: Task, config: EvalConfig) -> tuple[Sequence[Row], int]:
@@ -79,8 +125,10 @@ def _problems(task: Task, config: EvalConfig) -> tuple[Sequence[Row], int]:
     return [dataset[index] for index in range(count)], available
 
 
-def _room(task: Task) -> int:
-    """Return the tokens an answer may take: the task's longest and the end token, or 512."""
+def _room(task: Task, config: EvalConfig) -> int:
+    """Return the tokens an answer may take: as set, or the task's longest and the end token, or 512."""
+    if config.max_tokens is not None:
+        return config.max_tokens
     longest = getattr(task, "max_length", None)
     return 512 if longest is None else longest + 1
 
@@ -93,7 +141,7 @@ def _record(task: Task, row: Row, answer: Sample) -> Record:
         completion=answer.completion,
         score=task.score(answer.completion, row),
         answer=task.answer(answer.completion),
-        entropy=sum(answer.entropy) / len(answer.entropy),
+        entropy=None if answer.entropy is None else sum(answer.entropy) / len(answer.entropy),
         length=len(answer.tokens),
     )
 

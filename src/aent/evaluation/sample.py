@@ -1,9 +1,9 @@
 """Sampling answers from a policy with transformers, with the entropy of every token."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Sized
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from aent.ops import token_stats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from aent.evaluation.config import EvalConfig
 
 Prompt = str | Sequence[Mapping[str, str]]
 Progress = Callable[[int, int], None]
@@ -33,8 +35,64 @@ class Sample:
     """The text, without special tokens."""
     tokens: list[int]
     """The token ids, up to and with the end-of-text token."""
-    entropy: list[float]
-    """The entropy of the policy at each of the tokens, in nats."""
+    entropy: list[float] | None
+    """The entropy of the policy at each of the tokens, in nats; None where it was not measured."""
+
+
+class Sampler(Protocol):
+    """Where the answers of an evaluation come from."""
+
+    @property
+    def model(self) -> str:
+        """The folder or hub id of the model."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """What it runs on."""
+        ...
+
+    def batches(
+        self, prompts: Sequence[Prompt], config: "EvalConfig", max_tokens: int, first: int = 0
+    ) -> Generator[list[Sample]]:
+        """Yield the answers batch by batch, from batch `first` on; a batch depends on no other."""
+        ...
+
+
+@dataclass(frozen=True)
+class TransformersSampler:
+    """Answers of a model in this process, with the entropy of every token."""
+
+    policy: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+
+    @property
+    def model(self) -> str:
+        """The folder or hub id of the model."""
+        return getattr(self.policy, "name_or_path", "")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.policy.device
+
+    def batches(
+        self, prompts: Sequence[Prompt], config: "EvalConfig", max_tokens: int, first: int = 0
+    ) -> Generator[list[Sample]]:
+        """Yield what `generate` returns, batch by batch."""
+        return _batches(
+            self.policy,
+            self.tokenizer,
+            prompts,
+            samples=config.samples,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            top_k=config.top_k,
+            max_tokens=max_tokens,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            first=first,
+        )
 
 
 def generate(
@@ -78,24 +136,61 @@ def generate(
         InputError: where a setting is out of range, a prompt is empty, or a prompt and its answer
             do not fit the context of the model.
     """
-    check_sampling(samples, temperature, top_p, top_k, max_tokens, batch_size, seed)
-    encoded = [torch.tensor(_encode(tokenizer, prompt), dtype=torch.long) for prompt in prompts]
-    _check_lengths(encoded, max_tokens, model)
-    settings = _settings(model, tokenizer, temperature, top_p, top_k, max_tokens)
-    due = [(problem, sample) for problem in range(len(prompts)) for sample in range(samples)]
     answers: list[Sample] = []
+    batches = _batches(
+        model,
+        tokenizer,
+        prompts,
+        samples=samples,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        max_tokens=max_tokens,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    with closing(batches):  # or the model would stay in evaluation mode after an interruption
+        for batch in batches:
+            answers += batch
+            if progress is not None:
+                progress(len(answers), len(prompts) * samples)
+    return answers
+
+
+def _batches(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[Prompt],
+    *,
+    samples: int,
+    temperature: float,
+    top_p: float,
+    top_k: int,
+    max_tokens: int,
+    batch_size: int,
+    seed: int,
+    first: int = 0,
+) -> Generator[list[Sample]]:
+    check_sampling(samples, temperature, top_p, top_k, max_tokens, batch_size, seed)
+    encoded = [torch.tensor(encode(tokenizer, prompt), dtype=torch.long) for prompt in prompts]
+    # Not every architecture has a bound on positions.
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    check_lengths(encoded, max_tokens, context)
+    settings = _settings(model, tokenizer, temperature, top_p, top_k, max_tokens)
     with _as_found(model):
-        for index, start in enumerate(range(0, len(due), batch_size)):
-            batch = due[start : start + batch_size]
+        for index, batch in enumerate(places(len(prompts), samples, batch_size)):
+            if index < first:
+                continue
             with _seeded(seed, index, model.device):
                 drawn = _draw(model, [encoded[problem] for problem, _ in batch], settings)
             texts = tokenizer.batch_decode([ids for ids, _ in drawn], skip_special_tokens=True)
-            answers += [
-                Sample(*place, text, *pair) for place, text, pair in zip(batch, texts, drawn, strict=True)
-            ]
-            if progress is not None:
-                progress(len(answers), len(due))
-    return answers
+            yield [Sample(*place, text, *pair) for place, text, pair in zip(batch, texts, drawn, strict=True)]
+
+
+def places(problems: int, samples: int, batch_size: int) -> list[list[tuple[int, int]]]:
+    """Return (problem, sample) of every answer that is due, in batches."""
+    due = [(problem, sample) for problem in range(problems) for sample in range(samples)]
+    return [due[start : start + batch_size] for start in range(0, len(due), batch_size)]
 
 
 def check_sampling(
@@ -172,7 +267,12 @@ def _draw(
     return [(ids[:end], nats[:end]) for ids, nats, end in rows]
 
 
-def _encode(tokenizer: Any, prompt: Prompt) -> list[int]:
+def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """Return the tokens of a prompt; a conversation goes through the chat template.
+
+    Raises:
+        InputError: where it is a conversation and the tokenizer has no chat template.
+    """
     if isinstance(prompt, str):
         return tokenizer(prompt)["input_ids"]
     if tokenizer.chat_template is None:
@@ -184,11 +284,12 @@ def _encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
 
 
-def _check_lengths(
-    encoded: Sequence[Int[Tensor, "length"]], max_tokens: int, model: "PreTrainedModel"
-) -> None:
-    # Not every architecture has a bound on positions.
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+def check_lengths(encoded: Sequence[Sized], max_tokens: int, context: int | None) -> None:
+    """Check that every prompt has tokens and leaves room for its answer.
+
+    Raises:
+        InputError: naming the first prompt that does not.
+    """
     for index, ids in enumerate(encoded):
         if not len(ids):
             raise InputError(f"prompt {index} has no tokens; a policy needs at least one.")

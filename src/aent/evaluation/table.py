@@ -1,5 +1,8 @@
 """Evaluations as tables: one alone, or two side by side."""
 
+import math
+from collections.abc import Mapping, Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
@@ -7,13 +10,60 @@ from aent.errors import InputError
 from aent.evaluation.metrics import Estimate, paired_bootstrap
 from aent.evaluation.results import Evaluation, per_problem
 
+MEAN = "mean"
+
 
 def results_table(evaluation: Evaluation) -> Table:
-    """Return the metrics of an evaluation with 95 % intervals."""
-    table = _table(evaluation, "value")
+    """Return the metrics of an evaluation with 95 % intervals and standard errors."""
+    table = _table(evaluation, "value", "± s.e.")
+    errors = evaluation.standard_errors()
     for name, estimate in evaluation.metrics.items():
-        table.add_row(name, _show(name, estimate))
+        cells = _show(name, estimate), _number(name, errors.get(name))
+        table.add_row(name, *cells)
+        if name == "pass@1" and evaluation.config.samples > 1:
+            table.add_row(f"avg@{evaluation.config.samples}", *cells)
     return table
+
+
+def summary_table(evaluations: Mapping[str, Evaluation]) -> Table:
+    """Return one row per task and the mean over tasks, each number with its standard error.
+
+    The tasks weigh alike; their errors are independent, so that of the mean is
+    ``sqrt(sum se^2) / tasks``.
+    """
+    metrics = _shared_scores(evaluations)
+    samples = {evaluation.config.samples for evaluation in evaluations.values()}
+    names = {"pass@1": f"avg@{samples.pop()}"} if len(samples) == 1 else {}
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, caption="± standard errors over problems")
+    table.add_column("task", no_wrap=True)
+    for metric in metrics:
+        table.add_column(names.get(metric, metric), justify="right", no_wrap=True)
+    for task, numbers in summary(evaluations).items():
+        cells = (f"{value:.3f} ± {_number(metric, error)}" for metric, (value, error) in numbers.items())
+        table.add_row(task, *cells, style="bold" if task == MEAN else None)
+    return table
+
+
+def summary(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, tuple[float, float | None]]]:
+    """Return (value, standard error) of every score by task, and of the mean over tasks."""
+    metrics = _shared_scores(evaluations)
+    rows = {}
+    for task, evaluation in evaluations.items():
+        errors = evaluation.standard_errors()
+        rows[task] = {metric: (evaluation.metrics[metric].value, errors[metric]) for metric in metrics}
+    rows[MEAN] = {metric: _mean([row[metric] for row in rows.values()]) for metric in metrics}
+    return rows
+
+
+def _shared_scores(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    first, *others = evaluations.values()
+    return [name for name in first.metrics if "@" in name and all(name in e.metrics for e in others)]
+
+
+def _mean(numbers: Sequence[tuple[float, float | None]]) -> tuple[float, float | None]:
+    values, errors = zip(*numbers, strict=True)
+    error = None if None in errors else math.hypot(*errors) / len(errors)
+    return sum(values) / len(values), error
 
 
 def before_after_table(before: Evaluation, after: Evaluation) -> Table:
@@ -58,6 +108,10 @@ def _table(evaluation: Evaluation, *headings: str) -> Table:
 
 def _problems(evaluation: Evaluation) -> dict[int, object]:
     return {record.problem: record.prompt for record in evaluation.records}
+
+
+def _number(name: str, number: float | None) -> str:
+    return "" if number is None else format(number, ".1f" if name == "length" else ".3f")
 
 
 def _show(name: str, estimate: Estimate, sign: str = "") -> str:

@@ -1,9 +1,9 @@
 """From logits, or from hidden states and an output weight, to the statistics of each token.
 
 Backends compute the same in other ways. "auto" chooses by this rule: on a CPU ``native`` where numba is
-installed, on CUDA ``triton`` where triton is and the logits are not float64, and ``chunked`` everywhere
-else. It looks at the device, the dtype and what is installed, never at shapes, so that a token's figures
-do not depend on its batch. A backend asked for by name is used, or `InputError` says why it cannot be.
+installed, and ``chunked`` everywhere else; ``triton`` has to be asked for until it has run on a GPU. The
+rule looks at the device and at what is installed, never at shapes, so that a token's figures do not depend
+on its batch. A backend asked for by name is used, or `InputError` says why it cannot be.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.util import find_spec
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -191,13 +190,9 @@ def _backend(name: str, x: Tensor) -> Backend:
 
 def _auto(x: Tensor) -> str:
     """Return what "auto" stands for; the rule is in the docstring of this module."""
-    if x.device.type == "cpu" and _installed("numba"):
-        return "native"
-    if x.is_cuda and _installed("triton") and x.dtype != torch.float64:
-        return "triton"
-    return "chunked"
+    return "native" if x.device.type == "cpu" and _has_numba() else "chunked"
 
 
 @cache
-def _installed(package: str) -> bool:
-    return find_spec(package) is not None
+def _has_numba() -> bool:
+    return find_spec("numba") is not None

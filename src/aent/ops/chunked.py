@@ -32,8 +32,7 @@ class Chunked(Arithmetic):
     ) -> None:
         """Fill `out` with the columns of `RowStats`."""
         for rows, block, scratch in _blocks(z):
-            block.copy_(z[rows])
-            self.head.scale_(block)
+            self.head.scale_(block.copy_(z[rows]))
             measure_(block, targets[rows], self.subset, scratch, out[rows])
 
     def differentiate(
@@ -46,14 +45,10 @@ class Chunked(Arithmetic):
     ) -> None:
         """Fill `out`, which may be `z`, with the gradient with respect to `z`."""
         for rows, block, scratch in _blocks(z):
-            g = out[rows] if out.dtype == block.dtype else block
-            slope = self.head.scale_(g.copy_(z[rows]))
-            differentiate_(g, kept[rows], grads[rows], scratch, self.subset)
-            g.scatter_add_(-1, targets[rows, None], grads[rows, :1])
-            if slope is not None:
-                g.mul_(slope)
-            if g is block:
-                out[rows] = g
+            slope = self.head.scale_(block.copy_(z[rows]))
+            differentiate_(block, kept[rows], grads[rows], scratch, self.subset)
+            block.scatter_add_(-1, targets[rows, None], grads[rows, :1])
+            out[rows] = block if slope is None else block.mul_(slope)
 
 
 def _blocks(z: Float[Tensor, "rows vocab"]) -> Iterator[tuple[slice, Tensor, Scratch]]:

@@ -63,7 +63,7 @@ def _page(path: Path, title: str, size: tuple[float, float]) -> "Iterator[Figure
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size, dpi=130, layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
-        figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle(title, x=0.012, ha="left", fontsize=11, fontweight="bold")
         yield figure
         figure.savefig(path, format="png")
 
@@ -72,7 +72,11 @@ def draw_mdp(
     path: Path, runs: Runs, cells: Sequence[Cell], rows: Sequence[Row], seeds: Sequence[int]
 ) -> None:
     """Average reward over steps, one panel per number of optimal actions, and the gains as bars."""
-    with _page(path, "Average reward over 25 states, 100,000 actions", (10, 7.4)) as figure:
+    world = cells[0].world
+    title = (
+        f"Average reward over {world.states} states, {world.actions:,} actions; dotted: the paper's levels"
+    )
+    with _page(path, title, (10, 7.4)) as figure:
         grid = figure.subplots(2, 3).ravel()
         for axes, optimal in zip(grid, OPTIMAL, strict=False):
             for cell in cells:

@@ -13,7 +13,7 @@ not an approximation; tests/study/test_lumped.py compares the two.
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 _EMPTY = -1e4  # the logit of a slot not in use: its exponential is 0, and 0 times it is 0
 _BLOCK = 64
@@ -43,6 +43,7 @@ class LumpedPolicy:
         self.untouched = np.full(rows, actions - optimal)
         self.used = np.full(rows, 1 + optimal)
         self._shifted, self._mass = np.empty_like(self._logits), np.empty_like(self._logits)
+        self._cut = np.zeros(rows, dtype=int)  # the slot at which `subset` cut last
         self._shift = np.log(actions) * np.ones((rows, 1))
         self.refresh()
 
@@ -101,22 +102,27 @@ class LumpedPolicy:
         1 above the cut, 0 below; actions tied at the cut share the places left there equally, as in
         `aent.subsets.Fraction`.
         """
-        lump = self.logits[:, :1]
-        higher = (self.logits > lump).sum(1)
-        # Slot 0 takes one place in the sorted row and `untouched` places among the actions.
-        place = np.where(kept <= higher, kept, np.maximum(higher, kept - self.untouched) + 1)
-        threshold, off = lump.copy(), place != higher + 1
-        if off.any():  # else the cut goes through slot 0, which needs no sorting
-            at = self.logits.shape[1] - place[off]
-            threshold[off] = np.take_along_axis(
-                np.partition(self.logits[off], np.unique(at), axis=1), at[:, None], 1
-            )
-        above, tied = self.logits > threshold, self.logits == threshold
-        share = (kept - self._count(above)) / self._count(tied)
-        return above + tied * share[:, None]
+        cut = np.take_along_axis(self.logits, self._cut[:, None], 1)
+        weights = (self.logits > cut).astype(float)
+        row, slot = np.nonzero(self.logits == cut)
+        tied = np.bincount(row, np.where(slot == 0, self.untouched[row], 1))
+        places = kept - weights[:, 1:].sum(1) - weights[:, 0] * self.untouched
+        stale = (places <= 0) | (places > tied)  # seldom: a step changes the order of few logits
+        if stale.any():
+            self._cut[stale] = self._find_cut(kept, stale)
+            return self.subset(kept)
+        weights[row, slot] = (places / tied)[row]
+        return weights
 
-    def _count(self, chosen: np.ndarray) -> Int[np.ndarray, " rows"]:
-        return chosen[:, 1:].sum(1) + chosen[:, 0] * self.untouched
+    def _find_cut(self, kept: int, rows: Bool[np.ndarray, " rows"]) -> Int[np.ndarray, " found"]:
+        """Return a slot that holds the smallest kept logit, for some of the rows."""
+        logits, untouched = self.logits[rows], self.untouched[rows]
+        higher = (logits > logits[:, :1]).sum(1)
+        # Slot 0 takes one place in the sorted row and `untouched` places among the actions.
+        place = np.where(kept <= higher, kept, np.maximum(higher, kept - untouched) + 1)
+        at = logits.shape[1] - place
+        smallest = np.take_along_axis(np.partition(logits, np.unique(at), axis=1), at[:, None], 1)
+        return (logits == smallest).argmax(1)
 
     def entropy(
         self, weights: Float[np.ndarray, "rows slots"] | None

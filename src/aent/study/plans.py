@@ -9,7 +9,17 @@ import numpy as np
 from aent.evaluation.metrics import Estimate, PerProblem, bootstrap, paired_bootstrap
 from aent.study.mdp import Job
 from aent.study.runs import Runs
-from aent.study.settings import METHODS, OPTIMAL, PAPER, PAPER_GAIN, SENSITIVITY, VOCABULARIES, Bonus, World
+from aent.study.settings import (
+    METHODS,
+    OPTIMAL,
+    PAPER,
+    PAPER_GAIN,
+    SENSITIVITY,
+    VOCABULARIES,
+    Bonus,
+    Variation,
+    World,
+)
 
 COMPARED = ("none", "entropy", "clamped")
 """The paper's three; the sweeps are over these."""
@@ -65,24 +75,26 @@ def _sized(world: World, actions: int, optimal: int) -> World:
 def sensitivity(world: World) -> list[Cell]:
     """One setting at a time varied, the others as chosen."""
     return [
-        _varied(name, replace(world, optimal=optimal), setting, value)
+        _varied(name, replace(world, optimal=optimal), variation, value)
         for optimal in (OPTIMAL[0], OPTIMAL[-1])
-        for setting, values in SENSITIVITY.items()
-        for value in values
+        for variation in SENSITIVITY
+        for value in variation.values
         for name in COMPARED
-        if setting not in ("coef", "drop") or name in SENSITIVE[setting]
     ]
 
 
-SENSITIVE = {"coef": ("entropy", "clamped"), "drop": ("clamped",)}
-"""Which methods a setting of the bonus belongs to."""
-
-
-def _varied(name: str, world: World, setting: str, value: float) -> Cell:
-    bonus = METHODS[name]
-    if setting in SENSITIVE:
-        return Cell(name, world, replace(bonus, **{setting: value}), setting, value)
-    return Cell(name, replace(world, **{setting: value}), bonus, setting, value)
+def _varied(name: str, world: World, variation: Variation, value: float) -> Cell:
+    """Vary a field of the world, or one of the bonus; a method that lacks it stays as it is."""
+    bonus, field, label = METHODS[name], variation.field, variation.field
+    if variation.noise is not None:
+        world, label = replace(world, noise=variation.noise), f"{field}, noise {variation.noise:g}"
+    if field == "coef" and name != "none":
+        bonus = replace(bonus, coef=value)
+    elif field == "drop" and name == "clamped":
+        bonus = replace(bonus, drop=value)
+    elif field not in ("coef", "drop"):
+        world = replace(world, **{field: value})
+    return Cell(name, world, bonus, label, value)
 
 
 def level(runs: Runs, cell: Cell, seeds: Sequence[int]) -> Estimate:

@@ -3,8 +3,8 @@
 1. The world, from runs without any bonus: of the worlds whose average reward at 15 optimal actions is half
    way up between steps 400 and 1,000, as the paper's is, the one whose final levels at 15, 10 and 1
    optimal actions are nearest to the paper's, by the sum of absolute differences.
-2. Each method by itself, in that world, at 15 optimal actions: of four settings (six where two are varied freely), the one with the
-   highest final reward; of equals the first.
+2. Each method by itself, in that world, at 15 optimal actions: of four settings (six for the clamped entropy,
+   which has two to choose), the one with the highest final reward; of equals the first.
 
 No criterion looks at two methods at once, so none can favour an ordering.
 """

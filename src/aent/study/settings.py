@@ -7,7 +7,7 @@ compared; see docs/study.md.
 
 from dataclasses import dataclass
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
 from aent.controllers import Band, Fixed
 from aent.errors import InputError
@@ -86,6 +86,14 @@ class Bonus:
         return Fixed(coef=self.coef)
 
 
+class Variation(NamedTuple):
+    """A field of `World` or `Bonus`, the values it is given, and another noise than the chosen one."""
+
+    field: str
+    values: tuple[float, ...]
+    noise: float | None = None
+
+
 class SacDual:
     """SAC's temperature: gradient descent on ``coef * (H - target)``, kept at 0 or above.
 
@@ -108,14 +116,14 @@ OPTIMAL = (15, 10, 5, 1)
 SEEDS = (0, 1, 2, 3, 4)
 SEARCH_SEEDS = (1000, 1001)
 
-WORLD = World(prior=0.01, lr=3.0)
+WORLD = World(prior=0.01, lr=2.0)
 """Chosen by `--search`."""
 METHODS: dict[str, Bonus] = {
     "none": Bonus(),
-    "entropy": Bonus(coef=0.003),
-    "clamped": Bonus(coef=0.01, drop=0.99),
-    "band": Bonus(coef=0.01, drop=0.99, band=(0.1, 0.3), lr=1e-5),
-    "sac": Bonus(coef=0.003, target=0.1, lr=1e-5),
+    "entropy": Bonus(coef=0.0005),
+    "clamped": Bonus(coef=0.0005, drop=0.9),
+    "band": Bonus(coef=0.0005, drop=0.9, band=(0.1, 0.4), lr=1e-6),
+    "sac": Bonus(coef=0.0005, target=0.05, lr=1e-5),
     "a3c": Bonus(coef=0.01),
 }
 """What is compared: chosen by `--search`, but for A3C's coefficient, the published one (arXiv 1602.01783)."""
@@ -133,14 +141,16 @@ PAPER_GAIN: dict[str, dict[int, float]] = {
 """Average reward at the end minus that without a bonus: the paper's bars."""
 
 VOCABULARIES = (100, 1_000, 10_000, 100_000, 1_000_000)
-SENSITIVITY: dict[str, tuple[float, ...]] = {
-    "prior": (0.003, 0.01, 0.03),
-    "noise": (10.0, 30.0, 100.0),
-    "lr": (1.0, 3.0, 9.0),
-    "coef": (0.0005, 0.002, 0.008),
-    "drop": (0.33, 0.9, 0.999),
-}
-"""What `--full` varies, one at a time."""
+_COEFS = (0.0005, 0.005, 0.05, 0.5)
+SENSITIVITY = (
+    Variation("prior", (0.003, 0.01, 0.03)),
+    Variation("lr", (1.0, 2.0, 4.0)),
+    Variation("drop", (0.33, 0.9, 0.999)),
+    Variation("coef", _COEFS, noise=3.0),
+    Variation("coef", _COEFS, noise=10.0),
+    Variation("coef", _COEFS, noise=30.0),
+)
+"""What `--full` varies, one at a time; the coefficient for three sizes of the noise."""
 SWEEP_SEEDS = 2
 """How many of the seeds the sweeps of `--full` use, to save time."""
 

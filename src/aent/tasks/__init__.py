@@ -5,6 +5,7 @@ from typing import Any
 
 from aent.errors import InputError
 from aent.tasks.base import Completion, Row, Split, Task, check_rewards, text
+from aent.tasks.benchmarks import AIME24, AIME25, AMC23, Math500, MathHard, Minerva, OlympiadBench
 from aent.tasks.chain import Chain
 from aent.tasks.countdown import Countdown
 from aent.tasks.generated import GeneratedTask
@@ -14,6 +15,9 @@ from aent.tasks.loading import build, find
 from aent.tasks.math import GSM8K, MathTask
 
 __all__ = [
+    "AIME24",
+    "AIME25",
+    "AMC23",
     "GSM8K",
     "TASKS",
     "Chain",
@@ -21,7 +25,11 @@ __all__ = [
     "Countdown",
     "GeneratedTask",
     "Lists",
+    "Math500",
+    "MathHard",
     "MathTask",
+    "Minerva",
+    "OlympiadBench",
     "ReasoningGym",
     "Row",
     "Split",
@@ -32,11 +40,18 @@ __all__ = [
 ]
 
 TASKS: dict[str, type[Task]] = {
+    "aime24": AIME24,
+    "aime25": AIME25,
+    "amc23": AMC23,
     "chain": Chain,
     "countdown": Countdown,
     "gsm8k": GSM8K,
     "lists": Lists,
     "math": MathTask,
+    "math-500": Math500,
+    "math-hard": MathHard,
+    "minerva": Minerva,
+    "olympiadbench": OlympiadBench,
     "reasoning-gym": ReasoningGym,
 }
 """Every task that has a name."""

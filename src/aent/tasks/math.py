@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aent.errors import InputError
-from aent.tasks.answers import final_answer, is_readable, is_right, number_of, voted_answer
+from aent.tasks.answers import final_answer, is_readable, is_right, voted_answer
 from aent.tasks.base import Row, Split, Task
+from aent.tasks.quantities import number_of
 from aent.tasks.rows import read_hub, read_local
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class MathTask(Task):
 
     The gold answer is the last ``\boxed{...}`` in the answer column, or what follows its last
     ``####``, or the whole of it. A completion's answer is the last ``\boxed{...}``, or what follows
-    the last ``####``, or the last expression that math-verify finds near its end.
+    the last ``####``, or the last expression that math-verify finds near its end. How the two are
+    compared says `aent.tasks.answers.is_right`.
 
     `template` is the text around ``{question}``. With `chat` or `system` the prompt is a
     conversation, for models with a chat template; otherwise it is plain text.
@@ -140,13 +142,19 @@ class MathTask(Task):
         return read_hub(self.path, self.config, chosen)
 
     def _problem(self, row: Row, where: str) -> dict[str, Any]:
-        question = self._cell(row, "question_column", where)
-        written = self._cell(row, "answer_column", where)
-        found = final_answer(written)
-        answer = written.strip() if found is None else found
+        question, answer = self._question(row, where), self._answer(row, where)
         if not answer:
+            written = row[self.answer_column]
             raise InputError(f"{where}: the gold answer {written!r} is empty; add it or remove the row.")
         return {"prompt": self._prompt(question), "answer": answer}
+
+    def _question(self, row: Row, where: str) -> str:
+        return self._cell(row, "question_column", where)
+
+    def _answer(self, row: Row, where: str) -> str:
+        written = self._cell(row, "answer_column", where)
+        found = final_answer(written)
+        return written.strip() if found is None else found
 
     def _prompt(self, question: str) -> str | list[dict[str, str]]:
         content = self.template.replace(_PLACE, question)

@@ -1,0 +1,166 @@
+"""Does grading tell right from wrong on real answers? Gold answers, rewritten and mutated, by two graders.
+
+Every gold answer of every file must be graded right, as it stands and written in other ways; and wrong
+with its sign flipped, a digit changed, another unit, or replaced by another problem's. Prints how many
+are, each exception by the id of its problem, and where `second_grader`, which shares no code with the
+first, disagrees.
+
+    python benchmarks/grading.py --data FOLDER [--only minerva]
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from second_grader import agrees
+
+from aent.tasks import load_task
+from aent.tasks.base import Task
+from aent.tasks.quantities import number_of, split_unit, unit_of
+
+FILES = {
+    "aime24": ("aime24", "aime24.jsonl"),
+    "amc23": ("amc23", "amc23.jsonl"),
+    "minerva": ("minerva", "minerva_math.jsonl"),
+    "gsm8k-test": ("gsm8k", "gsm8k_test.jsonl"),
+    "gsm8k-train": ("gsm8k", "gsm8k_train.jsonl"),
+}
+RIGHT = ("gold", "rewritten")
+WRONG = ("sign flipped", "digit changed", "unit swapped", "another's gold")
+UNITS = ("m", "cm", "kg", "s", "J", "eV", "deg", "year")
+OTHERS = 3
+
+
+@dataclass
+class Tally:
+    """How one kind of answer was graded."""
+
+    graded: int = 0
+    as_due: int = 0
+    exceptions: list[str] = field(default_factory=list)
+    disagreements: list[str] = field(default_factory=list)
+
+
+def answers(golds: list[str], index: int) -> Iterator[tuple[str, str]]:
+    """Yield (kind, answer) for every answer that the problem is graded with."""
+    gold = golds[index]
+    body, unit = split_unit(gold, upright=True)
+    tail = gold[len(body) :]
+    yield "gold", gold
+    for rewritten in _rewritten(body):
+        yield "rewritten", rewritten + tail
+    if unit is not None:
+        yield "rewritten", body
+        yield "rewritten", rf"{body} \mathrm{{~{unit.text}}}"
+    if (flipped := _flipped(body)) is not None:
+        yield "sign flipped", flipped + tail
+    for changed in _digits_changed(body):
+        yield "digit changed", changed + tail
+    for name in UNITS if unit is not None else ():
+        swapped = unit_of(name)
+        if (swapped.size, swapped.powers) != (unit.size, unit.powers):
+            yield "unit swapped", rf"{body} \text{{ {name} }}"
+    following = (golds[(index + step) % len(golds)] for step in range(1, len(golds)))
+    for other in islice((g for g in following if not _same(g, gold)), OTHERS):
+        yield "another's gold", other
+
+
+def _rewritten(body: str) -> Iterator[str]:
+    number = number_of(body)
+    if number is None:
+        yield re.sub(r" (?!\{)", r"\\,", body.replace(r"\frac", r"\dfrac"))
+        return
+    mantissa, e, exponent = body.partition("e")
+    if e:
+        yield rf"{mantissa} \times 10^{{{int(exponent)}}}"
+        yield rf"${mantissa}\cdot10^{{{int(exponent)}}}$"
+    elif "." in body:
+        yield f"{body}0"
+        yield rf"\frac{{{number.numerator}}}{{{number.denominator}}}"
+    else:
+        yield f"{int(number):,}"
+        yield f"{int(number)}.0"
+
+
+def _flipped(body: str) -> str | None:
+    """Flip the sign of the last of several answers, of a right-hand side, or of the answer."""
+    head, mark, last = next((p for m in ("=", ",") if (p := body.rpartition(m))[1]), ("", "", body))
+    number = number_of(last)
+    if number == 0:
+        return None
+    bare = last.strip()
+    flipped = bare[1:] if bare.startswith("-") and number is not None else f"-({bare})"
+    return head + mark + (f"-{bare.lstrip('+')}" if number is not None and number > 0 else flipped)
+
+
+def _digits_changed(body: str) -> Iterator[str]:
+    """Change the last digit, and the last before the exponent where there is one."""
+    for part in {body, body.partition("e")[0]} if number_of(body) is not None else {body}:
+        digits = list(re.finditer("[0-9]", part))
+        if digits:
+            place = digits[-1].start()
+            yield f"{body[:place]}{(int(body[place]) + 1) % 10}{body[place + 1 :]}"
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two golds are one answer: the same text, or the same number in no other unit."""
+    bodies = split_unit(one, upright=True)[0], split_unit(other, upright=True)[0]
+    numbers = number_of(bodies[0]), number_of(bodies[1])
+    return bodies[0] == bodies[1] or (None not in numbers and numbers[0] == numbers[1])
+
+
+def grade(task: Task, golds: list[str], ids: list[str]) -> dict[str, Tally]:
+    """Grade every answer to every problem with both graders."""
+    tallies = {kind: Tally() for kind in RIGHT + WRONG}
+    for index, gold in enumerate(golds):
+        for kind, answer in answers(golds, index):
+            tally, due = tallies[kind], kind in RIGHT
+            found = task.score(f"\\boxed{{{answer}}}", {"answer": gold}) == 1
+            tally.graded += 1
+            tally.as_due += found == due
+            case = f"{ids[index]}: {answer!r} for {gold!r}"
+            if found != due:
+                tally.exceptions.append(case)
+            if agrees(answer, gold) != found:
+                tally.disagreements.append(f"{case} is {'right' if found else 'wrong'} to the first grader")
+    return tallies
+
+
+def problem_ids(file: Path) -> list[str]:
+    """Return the id of every row, or its place where the file has none."""
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+    return [str(row.get("id", row.get("idx", place))) for place, row in enumerate(rows)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the answer files")
+    parser.add_argument("--only", nargs="*", choices=FILES, default=list(FILES))
+    options = parser.parse_args()
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table("file", "kind", "graded", "as due", "share", "graders disagree")
+    for name in options.only:
+        kind_of_task, file = FILES[name]
+        task = load_task(kind_of_task, path=str(options.data), test=file, train=None)
+        golds = list(task.dataset("test")["answer"])
+        for kind, tally in grade(task, golds, problem_ids(options.data / file)).items():
+            if tally.graded:
+                share = f"{tally.as_due / tally.graded:.2%}"
+                counts = (tally.graded, tally.as_due, share, len(tally.disagreements))
+                table.add_row(name, kind, *map(str, counts))
+            for title, cases in (("exception", tally.exceptions), ("disagree", tally.disagreements)):
+                for case in cases:
+                    console.print(f"{name}, {kind}, {title}: {case}", markup=False)
+    console.print(table)
+    console.print(", ".join(f"{package} {version(package)}" for package in ("math-verify", "sympy")))
+
+
+if __name__ == "__main__":
+    main()

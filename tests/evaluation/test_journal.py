@@ -1,0 +1,43 @@
+import json
+
+import pytest
+
+from aent.errors import InputError
+from aent.evaluation import Journal
+
+SETTINGS = {"task": {"name": "sums", "numbers": (1, 2)}, "samples": 2}
+
+
+def test_whole_batches_are_kept_and_a_torn_one_is_forgotten(record, tmp_path):
+    batches = [
+        [record(0, 0, 1.0), record(0, 1, None)],
+        [record(1, 0, 0.0, completion="\u2028"), record(1, 1, 1.0)],
+    ]
+    journal = Journal.open(tmp_path / "new" / "folder", SETTINGS, 2)
+    assert journal.records() == []
+    for batch in batches:
+        journal.append(batch)
+    written = (journal.folder / "samples.jsonl").read_bytes()
+    for torn in (len(written) - 1, len(written) - 40):
+        (journal.folder / "samples.jsonl").write_bytes(written[:torn])
+        again = Journal.open(journal.folder, SETTINGS, 2)
+        assert again.records() == batches[0]
+        again.append(batches[1])
+        assert (journal.folder / "samples.jsonl").read_bytes() == written
+    assert not journal.finished
+
+
+def test_other_settings_are_refused_and_named(tmp_path):
+    Journal.open(tmp_path, SETTINGS, 2)
+    before = (tmp_path / "settings.json").read_bytes()
+    with pytest.raises(InputError, match=r"other settings \(samples: 2 there, 4 now\)"):
+        Journal.open(tmp_path, {**SETTINGS, "samples": 4}, 2)
+    assert (tmp_path / "settings.json").read_bytes() == before
+    assert json.loads(before)["task"]["numbers"] == [1, 2]
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path):
+    (tmp_path / "precious").write_text("x")
+    with pytest.raises(InputError, match="already holds something"):
+        Journal.open(tmp_path, SETTINGS, 2)
+    assert [file.name for file in tmp_path.iterdir()] == ["precious"]
