@@ -52,6 +52,7 @@ def train(tied=False, sharded=False, resume=None, **changes):
     }
 
 
+several = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "steps_per_generation": 4}
 saving = {"save_strategy": "steps", "save_steps": 2}
 results = {
     "whole": train(),
@@ -59,6 +60,8 @@ results = {
     "sharded": train(sharded=True, **saving),
     "sharded, resumed": train(sharded=True, resume=str(folder / "out/checkpoint-2")),
     "sharded, tied": train(sharded=True, tied=True),
+    "whole, several passes": train(tied=True, **several),  # no rollouts before each
+    "sharded, several passes": train(tied=True, sharded=True, **several),
     "sharded, checkpointed": train(
         sharded=True, fsdp_config={**FSDP["fsdp_config"], "activation_checkpointing": True}
     ),

@@ -32,7 +32,12 @@ def test_ranks_agree(ranks):
 
 @pytest.mark.parametrize(
     ("whole", "sharded"),
-    [("whole", "sharded"), ("whole, tied", "sharded, tied"), ("whole", "sharded, checkpointed")],
+    [
+        ("whole", "sharded"),
+        ("whole, tied", "sharded, tied"),
+        ("whole, several passes", "sharded, several passes"),
+        ("whole", "sharded, checkpointed"),
+    ],
 )
 def test_sharding_changes_nothing(whole, sharded, ranks):
     whole, sharded = ranks[0][whole], ranks[0][sharded]

@@ -11,6 +11,7 @@ from aent.errors import InputError, unknown
 COMMANDS = {
     "train": "train a policy: aent train [RECIPE] [--any-trl-flag VALUE]",
     "compare": "methods x algorithms x seeds on one recipe: aent compare RECIPE --methods none,aent",
+    "plan": "memory and time that a recipe needs, per kind of GPU, from a stated model: aent plan RECIPE",
     "eval": "pass@k, maj@k and entropy of a model on a task",
     "warmstart": "make a small policy from scratch",
     "study": "the paper's synthetic experiment and its propositions: aent study mdp|theory",

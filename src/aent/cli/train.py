@@ -82,6 +82,20 @@ def prepared(argv: Sequence[str]) -> "tuple[Run, Path | None, str]":
     Raises:
         InputError: for a mistake in recipe or flags.
     """
+    recipe, path, name = described(argv)
+    other = "" if recipe.algorithm == load_recipe(name).algorithm else f"{recipe.algorithm}-"
+    stem = f"{Path(name).stem}-{other}{recipe.method['name']}"
+    run = _run(recipe, path or Path("runs") / stem)
+    run.check()
+    return run, path, stem
+
+
+def described(argv: Sequence[str]) -> "tuple[Recipe, Path | None, str]":
+    """Return the recipe with its flags, the folder that is asked for, and the recipe's name or path.
+
+    Raises:
+        InputError: for an unknown recipe, section or flag.
+    """
     named = bool(argv) and not argv[0].startswith("-")
     name, rest = (argv[0], list(argv[1:])) if named else (DEFAULT_RECIPE, list(argv))
     recipe = load_recipe(name)
@@ -92,12 +106,7 @@ def prepared(argv: Sequence[str]) -> "tuple[Run, Path | None, str]":
         recipe = replace(recipe, **{section: value})
     settings = _settings(recipe, rest)
     path = Path(settings.pop("output_dir")) if "output_dir" in settings else None
-    recipe = replace(recipe, trainer=settings)
-    other = "" if recipe.algorithm == load_recipe(name).algorithm else f"{recipe.algorithm}-"
-    stem = f"{Path(name).stem}-{other}{recipe.method['name']}"
-    run = _run(recipe, path or Path("runs") / stem)
-    run.check()
-    return run, path, stem
+    return replace(recipe, trainer=settings), path, name
 
 
 def _resumed(argv: Sequence[str]) -> "tuple[Run, RunFolder]":

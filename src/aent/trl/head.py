@@ -91,7 +91,9 @@ def check_head(model: Any) -> None:
 
 
 def check_sharding(model: Any) -> None:
-    """Check, once the model is sharded, that the gradient of the output layer will be summed over ranks.
+    """Check, after a forward pass, that the gradient of the output layer will be summed over ranks.
+
+    Before the pass it is sharded in either case, unless a pass without gradient gathered it.
 
     Raises:
         InputError: if FSDP2 has the output layer in a unit of its own. A fused head never calls that layer,
@@ -151,7 +153,6 @@ class EntropyHead:
         def forward(_: nn.Module, *args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
             if not fused_lm_head:
                 return inner(*args, **kwargs)
-            check_sharding(model)
             host_forward = functools.partial(inner, *args, fused_lm_head=True, **kwargs)
             if self.bonus:
                 output, clamped = self._score(host_forward)
@@ -162,6 +163,7 @@ class EntropyHead:
                 clamped = output.entropy
             else:
                 output, clamped = self._measure(host_forward, _labelled(**kwargs))
+            check_sharding(model)
             if self._recorded is not None:
                 self._recorded.append((clamped, output.entropy))
             return AEntOutput(**output, clamped_entropy=clamped)

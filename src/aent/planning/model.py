@@ -1,0 +1,125 @@
+"""The sizes of a model that memory and time follow from, counted without its weights."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aent.errors import InputError
+from aent.planning.constants import CONFIGS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Numbers of a dense decoder with grouped-query attention and a gated MLP (Qwen2, Qwen3, Llama, ...)."""
+
+    parameters: int
+    """All; a tied output layer counts once."""
+    layer: int
+    """Weights of the linear layers of one block."""
+    head: int
+    """Weights of the output layer."""
+    embeddings: int
+    """Parameters of embeddings and output layer; tied ones count once."""
+    adapter: int
+    """Parameters of the LoRA adapter; 0 without one."""
+    layers: int
+    hidden: int
+    queries: int
+    """Heads x width of a head."""
+    keys: int
+    """The same of keys, and of values."""
+    heads: int
+    intermediate: int
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of KV cache per token in bfloat16: keys and values of every layer."""
+        return 2 * 2 * self.layers * self.keys
+
+    def body_flops(self, context: float) -> float:
+        """FLOPs of a forward pass per token at a mean of `context` tokens before it, without output layer.
+
+        ``2 layers (layer + 2 queries context)``: a product is a multiplication and an addition; the
+        second term is scores and weighted values, of tokens before this one only.
+        """
+        return 2.0 * self.layers * (self.layer + 2 * self.queries * context)
+
+    @property
+    def head_flops(self) -> float:
+        """FLOPs of the output layer per token, forward."""
+        return 2.0 * self.head
+
+    @property
+    def saved_per_layer(self) -> int:
+        """Numbers per token that one block keeps for backward.
+
+        ``8 hidden + 2 keys + 4 intermediate + heads + 2``, for heads that are together as wide as the
+        model. Two norms keep their input, the normalised input and their result, and one number;
+        attention its queries, keys, values, output and one number per head; the MLP its gate, the gate's
+        activation, the other factor and the product.
+        """
+        return 8 * self.hidden + 2 * self.keys + 4 * self.intermediate + self.heads + 2
+
+
+def load_config(name: str) -> Any:
+    """Return transformers' configuration of a model: published shapes, a folder, or from the hub.
+
+    Raises:
+        InputError: if there is no such model.
+    """
+    from transformers import AutoConfig, Qwen2Config
+
+    if name in CONFIGS:
+        return Qwen2Config(**CONFIGS[name])
+    try:
+        return AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"no configuration of the model {name!r}: {reason} Give --model a folder with a config.json, a "
+            f"hub id that can be reached, or one of {', '.join(CONFIGS)}, whose shapes are known"
+        ) from error
+
+
+def count(config: Any, rank: int = 0, targets: tuple[str, ...] = ()) -> Sizes:
+    """Count a model on the meta device, where tensors have shapes but no memory.
+
+    Args:
+        rank: of a LoRA adapter; 0 for none.
+        targets: ends of the names of the linear layers that the adapter is on.
+
+    Raises:
+        InputError: for a model that is not a dense decoder with a linear output layer.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    kind = getattr(config, "model_type", type(config).__name__)
+    if any(getattr(config, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts")):
+        raise InputError(f"a {kind} model has experts, which the estimate does not know; give a dense model")
+    try:
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(config)
+        hidden, heads, layers = config.hidden_size, config.num_attention_heads, config.num_hidden_layers
+        intermediate = config.intermediate_size
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"a {kind} model is not one the estimate knows ({error}); give a dense causal language model"
+        ) from error
+    head, inputs = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    linear = {n: m for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Linear)}
+    width = getattr(config, "head_dim", None) or hidden // heads
+    return Sizes(
+        parameters=model.num_parameters(),
+        layer=sum(m.weight.numel() for m in linear.values()) // layers,
+        head=head.numel(),
+        embeddings=inputs.numel() + (0 if head is inputs else head.numel()),
+        adapter=sum(
+            rank * (m.in_features + m.out_features) for n, m in linear.items() if rank and n.endswith(targets)
+        ),
+        layers=layers,
+        hidden=hidden,
+        queries=heads * width,
+        keys=(getattr(config, "num_key_value_heads", None) or heads) * width,
+        heads=heads,
+        intermediate=intermediate,
+    )

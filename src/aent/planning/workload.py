@@ -1,0 +1,129 @@
+"""What a recipe does, in numbers: batches, lengths, precision, and where it generates."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal
+
+from aent.algorithms import classes, load_algorithm
+from aent.errors import InputError
+from aent.experiments.recipe import Recipe
+from aent.planning.constants import MEAN_SHARE
+from aent.tasks import load_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A run on a number of training GPUs."""
+
+    gpus: int
+    """That train; with colocated vLLM they generate too."""
+    server_gpus: int
+    """That only generate; 0 without a vLLM server."""
+    completions: int
+    """Of one batch of rollouts, on all GPUs."""
+    group: int
+    """Completions per prompt."""
+    micro_batch: int
+    """Completions per GPU in one forward pass."""
+    accumulation: int
+    """Forward passes per optimizer step."""
+    per_generation: int
+    """Forward passes per batch of rollouts."""
+    iterations: int
+    """How often a batch of rollouts is used."""
+    batches: float
+    """Batches of rollouts in the whole run."""
+    longest: int
+    """Tokens of a completion, at most."""
+    mean: float
+    """Tokens of a completion, in the mean."""
+    weight_bytes: int
+    """Bytes of a weight as trained."""
+    checkpointing: bool
+    """Whether activations are recomputed in backward."""
+    scored: bool
+    """Whether rollouts are scored once more before the update."""
+    reference: bool
+    """Whether a reference model is kept for a KL penalty."""
+    generator: Literal["transformers", "colocate", "server"]
+    vllm_share: float
+    """Of a card's memory, for colocated vLLM."""
+    sleeps: bool
+    """Whether colocated vLLM gives its memory back while training."""
+
+
+def workload(
+    recipe: Recipe,
+    *,
+    reference_gpus: int,
+    gpus: int,
+    server_gpus: int | None = None,
+    mean: float | None = None,
+) -> Workload:
+    """Read a recipe that is written for `reference_gpus` and fit it to `gpus`, its batches kept.
+
+    Raises:
+        InputError: if the batches do not divide, or for what the estimate does not know.
+    """
+    if load_algorithm(recipe.algorithm).trainer == "PPO":
+        raise InputError(
+            f"algorithm {recipe.algorithm!r} trains a critic, which the estimate does not know; plan without"
+        )
+    given = _options(recipe)
+    micro, accumulation = given["per_device_train_batch_size"], given["gradient_accumulation_steps"]
+    per_generation = _per_generation(given, micro * reference_gpus, accumulation)
+    iterations = given["num_iterations"]
+    updates = per_generation * iterations / accumulation
+    vllm = given["use_vllm"]
+    generator = given["vllm_mode"] if vllm else "transformers"
+    longest = given["max_completion_length"]
+    if mean is not None and not 0 < mean <= longest:
+        raise InputError(f"mean length {mean:g} must be above 0 and at most {longest}, the longest allowed")
+    corrected = vllm and given["vllm_importance_sampling_correction"]
+    return Workload(
+        gpus=gpus,
+        server_gpus=(server_gpus or gpus) if generator == "server" else 0,
+        completions=micro * reference_gpus * per_generation,
+        group=given["num_generations"],
+        micro_batch=micro,
+        accumulation=_spread(accumulation, reference_gpus, gpus, micro),
+        per_generation=_spread(per_generation, reference_gpus, gpus, micro),
+        iterations=iterations,
+        batches=given["max_steps"] / updates,
+        longest=longest,
+        mean=MEAN_SHARE * longest if mean is None else mean,
+        weight_bytes=2 if given.get("dtype") in ("bfloat16", "float16") else 4,
+        checkpointing=given["gradient_checkpointing"],
+        scored=accumulation % (per_generation * iterations) != 0 or corrected,
+        reference=given["beta"] != 0 and not given.get("use_peft"),
+        generator=generator,
+        vllm_share=given["vllm_gpu_memory_utilization"],
+        sleeps=given["vllm_enable_sleep_mode"],
+    )
+
+
+def _options(recipe: Recipe) -> Mapping[str, Any]:
+    """The recipe's options over the defaults of its trainer."""
+    _, config = classes(recipe.algorithm)
+    usual = {f.name: f.default for f in fields(config) if f.default is not MISSING}
+    longest = getattr(load_task(recipe.task), "max_length", 255) + 1  # what `aent train` takes
+    given = {**usual, "max_completion_length": longest, **recipe.trainer}
+    if given["max_steps"] <= 0:
+        raise InputError("the recipe has no max_steps, so its length is unknown; give --max_steps")
+    return given
+
+
+def _per_generation(given: Mapping[str, Any], batch: int, accumulation: int) -> int:
+    if given["generation_batch_size"] is not None:
+        return max(1, given["generation_batch_size"] // batch)
+    return given["steps_per_generation"] or accumulation
+
+
+def _spread(passes: int, reference_gpus: int, gpus: int, micro: int) -> int:
+    """Return the passes per GPU that make the same batch on another number of GPUs."""
+    if passes * reference_gpus % gpus:
+        raise InputError(
+            f"{passes} passes of {micro} completions on {reference_gpus} GPUs cannot be spread evenly over "
+            f"{gpus}; give a number of GPUs that divides {passes * reference_gpus}"
+        )
+    return passes * reference_gpus // gpus

@@ -1,0 +1,47 @@
+"""What `aent plan` prints."""
+
+import pytest
+
+from aent.cli.main import main
+
+
+def test_the_papers_first_setting(capsys):
+    assert main(["plan", "paper-math", "--gpu", "a100-80g,h200", "--mean_length", "800"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("1.544B parameters", "GPUs: 4 for training", "420 batches of rollouts: 512 prompts x 16",
+                 "800 tokens", "optimizer", "a100-80g", "h200", "57 GPU-hours of GRPO", "35 of AEnt",
+                 "paper GRPO 0.234, AEnt 0.256"):  # fmt: skip
+        assert part in shown
+    assert "l40s" not in shown
+
+
+def test_another_number_of_gpus_comes_with_its_flags(capsys):
+    assert main(["plan", "paper-openr1", "--gpus", "16", "--vllm_mode", "server", "--server_gpus", "8"]) == 0
+    shown = capsys.readouterr().out
+    assert "GPUs: 16 for training, and 8 for a vLLM server" in shown
+    assert "--gradient_accumulation_steps 8 --steps_per_generation 32" in shown
+
+
+def test_what_the_paper_does_not_say_is_said(capsys):
+    assert main(["plan", "paper-deepmath", "--gpu", "h100-80g"]) == 0
+    assert "in no source we could read" in capsys.readouterr().out
+    assert main(["plan", "gsm8k-lora"]) == 0
+    shown = capsys.readouterr().out
+    assert "17.6M of them in the adapter trained" in shown
+    assert "paper" not in shown
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["paper-math", "--gpu", "a100"], "unknown GPU 'a100'. Did you mean 'a100-80g'?"),
+        (["paper-math", "--gpus", "0"], "--gpus 0 must be a whole number"),
+        (["paper-math", "--gpus", "3"], "cannot be spread evenly"),
+        (["paper-maths"], "unknown recipe 'paper-maths'"),
+        (["countdown"], "give a model with --model_name_or_path"),
+        (["gsm8k", "--learning_rat", "1"], "unknown flag '--learning_rat'"),
+    ],
+)
+def test_mistakes_are_one_message(argv, said, capsys):
+    assert main(["plan", *argv]) == 1
+    assert said in capsys.readouterr().err
