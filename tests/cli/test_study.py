@@ -16,7 +16,7 @@ def test_mdp_from_nothing_to_the_picture_and_again(workplace, capsys):
     argv = ["study", "mdp", "--output", "out", "--seeds", "0", "1", *TINY]
     assert main(argv) == 0
     printed = capsys.readouterr().out
-    for shown in ("per seed", "paper", "clamped > entropy >= none", "the plain bonus's gain is"):
+    for shown in ("per seed", "paper", "clamped > entropy >= none", "the plain bonus gains"):
         assert shown in printed
     assert (workplace / "out/study-mdp.png").read_bytes().startswith(b"\x89PNG")
     results = json.loads((workplace / "out/results.json").read_text())
