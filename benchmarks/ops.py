@@ -9,6 +9,7 @@ logits; the three matrix products of an output layer. Figures go to benchmarks/o
 """
 
 import argparse
+import gc
 import json
 import re
 import subprocess
@@ -190,6 +191,7 @@ def synchronise(device: str) -> None:
 
 def peak_memory(case: Case, method: Method, leaves: Leaves) -> float:
     """Return bytes at the peak above what is there before, NaN where nothing tells (CPUs but Linux)."""
+    gc.collect()  # else what an earlier table left might go while this runs
     if leaves[0].is_cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()

@@ -40,6 +40,12 @@ def start(argv, folder):
     )
 
 
+def wait_for(path, process):
+    deadline = time.monotonic() + 240
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def entries(folder):
     """What came out, without what a clock measured."""
     found = json.loads(Path(folder, "comparison.json").read_text())["entries"]
@@ -51,11 +57,15 @@ def test_killed_at_any_moment_and_repeated_it_gives_the_same_table(argv, capsys)
     printed = capsys.readouterr().out
     assert "pass@1" in printed
     assert "bonus" in printed
-    for moment in ("runs/plain-grpo-3/metrics.jsonl", "runs/bonus-grpo-3/checkpoint-2/trainer_state.json"):
+    stopped = start(argv, "killed")
+    wait_for(Path("killed/runs/plain-grpo-3/metrics.jsonl"), stopped)
+    stopped.send_signal(signal.SIGINT)
+    out, _ = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130
+    assert "the same command goes on" in out
+    for moment in ("runs/bonus-grpo-3/metrics.jsonl", "runs/bonus-grpo-3/checkpoint-3/trainer_state.json"):
         killed = start(argv, "killed")
-        deadline = time.monotonic() + 240
-        while not Path("killed", moment).exists() and killed.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(Path("killed", moment), killed)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
     assert main(["compare", *argv, "--output_dir", "killed"]) == 0

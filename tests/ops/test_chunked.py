@@ -391,3 +391,18 @@ def test_logits_need_not_be_contiguous():
     given = logits_door(logits.t(), targets, up, subset=TopK(k=9))
     expected = logits_door(logits.t().contiguous(), targets, up, subset=TopK(k=9))
     torch.testing.assert_close(given, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_where_a_cpu_emulates_16_bits_products_are_taken_in_float32(dtype, monkeypatch):
+    args = torch.randn(37, 6).to(dtype), torch.randn(53, 6).to(dtype), None
+    args = *args, torch.randint(0, 53, (37,)), torch.randn(2, 37)
+    results, seen = [], []
+    linear = torch.nn.functional.linear
+    monkeypatch.setattr(torch.nn.functional, "linear", lambda *x: seen.append(x[0].dtype) or linear(*x))
+    for supported in (True, False):
+        for name in ("_is_avx512_bf16_supported", "_is_amx_fp16_supported"):
+            monkeypatch.setattr(torch.cpu, name, lambda answer=supported: answer)
+        results.append(linear_door(*args, subset=TopK(k=9)))
+    assert set(seen) == {torch.float32}  # and none where it is not emulated: that takes torch.mm
+    assert_agree(results[1], [x.float() for x in results[0]], torch.bfloat16)

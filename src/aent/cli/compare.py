@@ -52,7 +52,11 @@ def main(argv: Sequence[str]) -> int:
     with (folder.path / LOCK).open("w") as lock:
         _take(lock, folder.path)
         folder.settle(comparison)
-        failed = _work(comparison, folder, console, evaluated, own.get("jobs"))
+        try:
+            failed = _work(comparison, folder, console, evaluated, own.get("jobs"))
+        except KeyboardInterrupt:
+            console.print("interrupted; what was done is kept, and the same command goes on with it")
+            return 130
     if failed:
         logs = "\n".join(f"  {folder.log(job)}" for job in failed)
         raise InputError(
