@@ -1,6 +1,8 @@
 """The formulas against what torch and transformers say of the same model, and the whole plan by hand."""
 
 from dataclasses import replace
+from pathlib import Path
+from runpy import run_path
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from aent.planning.constants import BANDWIDTH_UTILIZATION, CONFIGS, GPUS, MODEL_
 from aent.planning.estimate import plan
 from aent.planning.model import count, load_config
 
+ROOT = Path(__file__).parents[2]
 BATCH, LENGTH = 7, 32
 TOKENS = BATCH * LENGTH
 TINY = {
@@ -224,3 +227,11 @@ def test_what_a_recipe_may_ask_that_the_estimate_does_not_know():
             made(*argv, name=name)
     with pytest.raises(InputError, match="mean length 4000"):
         made(mean=4000)
+
+
+def test_the_figures_of_the_documentation_are_those_of_the_benchmark():
+    measured = run_path(str(ROOT / "benchmarks/plan.py"))
+    page = (ROOT / "docs/recipes.md").read_text()
+    for name, formula, counted in (*measured["parameters"](), *measured["step"]()):
+        if name != "FLOPs, forward":
+            assert f"| {formula:,.0f} | {counted:,.0f} | {formula / counted:.3f}".replace("0.", ".") in page
