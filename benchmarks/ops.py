@@ -46,10 +46,6 @@ class Floor(NamedTuple):
 def main() -> None:
     options = parsed()
     torch.set_num_threads(options.threads)
-    rows = []
-    for op in options.op:
-        for dtype in options.dtype:
-            rows += measure(op, getattr(torch, dtype), options)
     git = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
     )
@@ -59,8 +55,11 @@ def main() -> None:
         "versions": dict(versions()),
         "commit": git.stdout.strip(),
     }
-    with options.out.open("a") as file:
-        file.writelines(json.dumps({**row, **made_with}) + "\n" for row in rows)
+    for op in options.op:
+        for dtype in options.dtype:
+            rows = measure(op, getattr(torch, dtype), options)
+            with options.out.open("a") as file:
+                file.writelines(json.dumps({**row, **made_with}) + "\n" for row in rows)
 
 
 def parsed() -> argparse.Namespace:
