@@ -26,7 +26,28 @@ def require_start(coef: float, lr: float) -> None:
 
 
 @dataclass(kw_only=True)
-class Dual(Stateful):
+class _Ascent(Stateful):
+    """A multiplier that climbs while the entropy is below a target that was given."""
+
+    coef: float
+    """Coefficient at the start."""
+    target: float
+    """Entropy aimed at, nats per token."""
+    lr: float
+    """Change of the coefficient (`Dual`: of its logarithm) per update and nat away from the target."""
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require_start(self.coef, self.lr)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """The target, nats per token."""
+        return self.target, self.target
+
+
+@dataclass(kw_only=True)
+class Dual(_Ascent):
     """SAC's rule: a dual step on the log coefficient, without dead zone or box.
 
     ``coef <- coef * exp(lr * (target - H))``, that is ``log coef <- log coef + lr * (target - H)``
@@ -41,22 +62,6 @@ class Dual(Stateful):
     Raises:
         InputError: if a field is not finite, or coef or lr is negative.
     """
-
-    coef: float
-    """Coefficient at the start."""
-    target: float
-    """Entropy aimed at, nats per token."""
-    lr: float
-    """Change of the log coefficient per update and nat away from the target."""
-
-    def __post_init__(self) -> None:
-        require_finite(self)
-        require_start(self.coef, self.lr)
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """The target, nats per token."""
-        return self.target, self.target
 
     def update(self, entropy: float) -> float:
         """Take one step of the rule and return the new coefficient.
@@ -77,7 +82,7 @@ class Dual(Stateful):
 
 
 @dataclass(kw_only=True)
-class Lagrangian(Stateful):
+class Lagrangian(_Ascent):
     """A Lagrange multiplier: ``coef <- max(0, coef + lr * (target - H))``, projected dual ascent.
 
     Source: general (gradient ascent on the dual of: maximise the reward subject to H >= target).
@@ -85,22 +90,6 @@ class Lagrangian(Stateful):
     Raises:
         InputError: if a field is not finite, or coef or lr is negative.
     """
-
-    coef: float
-    """Coefficient at the start."""
-    target: float
-    """Entropy aimed at, nats per token."""
-    lr: float
-    """Change of the coefficient per update and nat away from the target."""
-
-    def __post_init__(self) -> None:
-        require_finite(self)
-        require_start(self.coef, self.lr)
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """The target, nats per token."""
-        return self.target, self.target
 
     def update(self, entropy: float) -> float:
         """Take one step of the rule and return the new coefficient.

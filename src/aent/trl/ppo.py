@@ -26,7 +26,7 @@ from aent.methods import Rollouts
 from aent.objective import group_advantages, masked_sum
 from aent.trl.config import AEntArguments
 from aent.trl.host import CLIPPED, host_mean, token_mask
-from aent.trl.trainers import AEntMixin, _filled
+from aent.trl.trainers import AEntMixin, filled
 
 CRITICS = ("own", "shared")
 TOKEN_LOSSES = tuple(loss for loss in CLIPPED if loss != "luspo")
@@ -345,7 +345,7 @@ class AEntPPOTrainer(AEntMixin, PPOTrainer):
         if self.method.rewards is None or not self.model.training:
             return rewards
         grouped = self._aent_grouped_rewards()
-        rollouts = Rollouts(rewards=_filled(grouped), mean_logp=partial(self._aent_mean_logp, output))
+        rollouts = Rollouts(rewards=filled(grouped), mean_logp=partial(self._aent_mean_logp, output))
         changed = group_advantages(
             self.method, rollouts, lambda rewards: rewards
         )  # the baseline is the critic's

@@ -110,7 +110,7 @@ class AEntMixin:
             output[OLD_LOGP] = scored[0]
         rewards = self._aent_grouped_rewards()
         if rewards.size(1) > 1:
-            output[GROUP_REWARD] = self._aent_local(_filled(rewards).mean(1, keepdim=True).expand_as(rewards))
+            output[GROUP_REWARD] = self._aent_local(filled(rewards).mean(1, keepdim=True).expand_as(rewards))
         if self.method.group_advantages or (self.method.rewards and not hasattr(self, "critic")):
             kl = scored[0] - scored[1] if OLD_LOGP in output and len(scored) > 1 else None
             self._aent_set_advantages(output, rewards, kl)
@@ -126,7 +126,7 @@ class AEntMixin:
         unscored = rewards.isnan()
         made = group_advantages(
             self.method,
-            Rollouts(rewards=_filled(rewards), mean_logp=partial(self._aent_mean_logp, output)),
+            Rollouts(rewards=filled(rewards), mean_logp=partial(self._aent_mean_logp, output)),
             lambda changed: group_baseline(self, changed.masked_fill(unscored, torch.nan), kl),
         )
         made = made.masked_fill(unscored, 0.0).nan_to_num(0.0)
@@ -384,7 +384,7 @@ def _checked(reward_funcs: Any) -> Any:
     return checked_reward(reward_funcs)
 
 
-def _filled(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
+def filled(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
     """Give a completion that nothing scored its group's mean."""
     return torch.where(rewards.isnan(), rewards.nanmean(1, keepdim=True), rewards).nan_to_num(0.0)
 
