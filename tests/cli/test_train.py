@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,19 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on_as_if_nothing_happened(wor
     assert [row["step"] for row in resumed] == [row["step"] for row in whole]
     for key in ("aent/coef", "aent/entropy", "reward"):
         assert [row.get(key) for row in resumed] == [row.get(key) for row in whole]
+
+
+@pytest.mark.parametrize("peft", [[], ["--use_peft"]], ids=["whole", "adapter"])
+def test_killed_after_the_last_checkpoint_it_takes_no_step_more(peft, workplace, policy):
+    argv = ["train", "--model_name_or_path", str(policy), *SHORT[:6], *peft, "--evaluation", "null",
+            "--learning_rate", "0.01", "--max_steps", "2", "--save_steps", "1", "--output_dir", "run"]  # fmt: skip
+    assert main(argv) == 0
+    (weights,) = Path("run/policy").glob("*model.safetensors")
+    trained, logged = weights.read_bytes(), rows("run")
+    shutil.rmtree("run/policy")
+    assert main(["train", "--resume", "run"]) == 0
+    assert weights.read_bytes() == trained
+    assert [row for row in rows("run") if "loss" in row] == [row for row in logged if "loss" in row]
 
 
 def test_a_full_disk_ends_the_run_with_a_message(workplace, policy, capsys, monkeypatch):

@@ -40,6 +40,7 @@ def test_half_written_checkpoints_and_lines_are_passed_over(tmp_path):
         (folder.path / name).mkdir()
         if complete:
             (folder.path / name / "trainer_state.json").write_text("{}")
+    (folder.path / "checkpoint-15/trainer_state.json").write_text('{"epoch": 1')
     assert folder.last_checkpoint() == folder.path / "checkpoint-10"
     summary = '{"step": 10, "train_runtime": 3.0}\n'
     folder.metrics.write_text(

@@ -66,7 +66,7 @@ class RunFolder:
 
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that was written to its end."""
-        complete = [f.parent for f in self.path.glob("checkpoint-*/trainer_state.json")]
+        complete = [f.parent for f in self.path.glob("checkpoint-*/trainer_state.json") if _is_whole(f)]
         return max(complete, key=lambda f: int(f.name.split("-")[1]), default=None)
 
     def read_metrics(self) -> list[dict[str, Any]]:
@@ -93,6 +93,15 @@ def write(path: Path, text: str) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a JSON file was written to its end; transformers writes a checkpoint's state last."""
+    try:
+        json.loads(path.read_text())
+    except ValueError:
+        return False
+    return True
 
 
 def _empty(path: Path) -> Path:

@@ -139,3 +139,18 @@ class GracefulStop(TrainerCallback):
             return self.asked
         asked = torch.tensor(float(self.asked), device=PartialState().device)
         return bool(reduce(asked, reduction="sum").item())  # type: ignore[union-attr]
+
+
+class AlreadyTrained(Exception):  # noqa: N818  (not an error)
+    """The checkpoint that training was resumed from is that of its last step."""
+
+
+class AtTheEnd(TrainerCallback):
+    """Keeps a run that is resumed from its last step from taking one more, as transformers would.
+
+    It raises when the checkpoint's weights are loaded, so the trainer holds the final policy.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if 0 < state.max_steps <= state.global_step:
+            raise AlreadyTrained

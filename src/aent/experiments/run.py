@@ -1,7 +1,7 @@
 """One run: policy, evaluation, training, evaluation, picture."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,15 @@ from aent.errors import InputError
 from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
 from aent.experiments.folder import RunFolder
 from aent.experiments.models import check_model, load_model, loading_options
-from aent.experiments.progress import GracefulStop, MetricsFile, ProgressLines, hush, progress_bar
+from aent.experiments.progress import (
+    AlreadyTrained,
+    AtTheEnd,
+    GracefulStop,
+    MetricsFile,
+    ProgressLines,
+    hush,
+    progress_bar,
+)
 from aent.experiments.recipe import Recipe
 from aent.methods import load_method
 from aent.names import from_mapping
@@ -142,13 +150,14 @@ class Run:
     def _train(self, model: str, folder: RunFolder) -> None:
         lines = ProgressLines(self.console, f"{self.recipe.algorithm} {self.recipe.method['name']}")
         stop = GracefulStop(self.console)
-        trainer = self._trainer(model, [lines, MetricsFile(folder.metrics), stop])
+        trainer = self._trainer(model, [lines, MetricsFile(folder.metrics), stop, AtTheEnd()])
         checkpoint = folder.last_checkpoint()
         if _is_main():
             folder.cut_metrics(0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
         try:
             with stop.listening(), disk_full_explained(folder.path):
-                trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+                with suppress(AlreadyTrained):
+                    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
                 if stop.stopped_at in (None, self.args.max_steps):
                     self._save(trainer, folder)
         finally:
