@@ -125,7 +125,8 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on_as_if_nothing_happened(wor
 @pytest.mark.parametrize("peft", [[], ["--use_peft"]], ids=["whole", "adapter"])
 def test_killed_after_the_last_checkpoint_it_takes_no_step_more(peft, workplace, policy):
     argv = ["train", "--model_name_or_path", str(policy), *SHORT[:6], *peft, "--evaluation", "null",
-            "--learning_rate", "0.01", "--max_steps", "2", "--save_steps", "1", "--output_dir", "run"]  # fmt: skip
+            "--learning_rate", "0.01", "--max_steps", "2", "--save_steps", "1",
+            "--output_dir", "run"]  # fmt: skip
     assert main(argv) == 0
     (weights,) = Path("run/policy").glob("*model.safetensors")
     trained, logged = weights.read_bytes(), rows("run")
