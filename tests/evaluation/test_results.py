@@ -12,7 +12,7 @@ from aent.evaluation.results import estimates, per_problem
 def evaluation(record):
     records = [
         record(0, 0, 1.0, prompt=[{"role": "user", "content": "2+2"}], completion="4\u2028é\n"),
-        record(1, 0, None, None, entropy=0.25, length=7),
+        record(1, 0, None, None, entropy=0.25, length=2, token_texts=["<b>", "\n"], token_entropy=[0.5, 0.0]),
     ]
     return Evaluation(
         metrics={"pass@1": Estimate(0.5, 0.25, 0.75)},
@@ -65,6 +65,14 @@ def test_saved_results_read_back(evaluation, tmp_path):
         "results.json",
         "samples.jsonl",
     ]
+
+
+def test_tokens_that_were_not_kept_take_no_room_and_older_files_load(evaluation, tmp_path):
+    evaluation.save(tmp_path)
+    without, kept = (tmp_path / "samples.jsonl").read_text("utf-8").splitlines()[-2:]
+    assert "token_texts" not in without
+    assert '"token_texts": ["<b>", "\\n"], "token_entropy": [0.5, 0.0]' in kept
+    assert load_results(tmp_path).records[0].token_texts is None
 
 
 def test_what_json_does_not_know_is_described(evaluation, tmp_path):

@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -5,6 +6,7 @@ from datasets import Dataset
 
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, evaluate, load_results
+from aent.evaluation.sample import SPELT
 from aent.tasks.base import Task
 
 
@@ -55,6 +57,19 @@ def test_every_sample_is_judged_by_the_task_against_its_own_row(model, tokenizer
     nats = sum(r.entropy * r.length for r in found.records)
     assert found.metrics["entropy"].value == pytest.approx(nats / tokens)
     assert found.metrics["length"].value == pytest.approx(tokens / 24)
+
+
+def test_the_tokens_of_the_first_answers_are_kept_with_their_entropies(model, tokenizer):
+    task = Letters(wanted=tuple("abcdefghij"))
+    found = evaluate(model, tokenizer, task, EvalConfig(samples=6, batch_size=7))
+    kept = [r for r in found.records if r.token_texts is not None]
+    assert [(r.problem, r.sample) for r in kept] == [(p, s) for p in range(SPELT[0]) for s in range(SPELT[1])]
+    for r in kept:
+        assert re.sub("<end>|<pad>", "", "".join(r.token_texts)) == r.completion
+        assert len(r.token_texts) == len(r.token_entropy) == r.length
+        assert sum(r.token_entropy) / r.length == pytest.approx(r.entropy, abs=1e-4)
+    assert any(r.token_texts[-1] == "<end>" for r in kept)
+    assert len({nats for r in kept for nats in r.token_entropy}) > 10
 
 
 def test_results_say_what_was_measured(model, tokenizer, tmp_path):

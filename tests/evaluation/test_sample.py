@@ -2,9 +2,12 @@ import math
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from aent.errors import InputError
 from aent.evaluation import generate
+from aent.evaluation.sample import token_texts
 
 PROMPTS = ["1+1=", "abcdefgh12345=", "7"]
 
@@ -138,6 +141,35 @@ def test_a_conversation_without_a_template_is_refused(model, tokenizer):
     tokenizer.chat_template = None
     with pytest.raises(InputError, match="chat template"):
         generate(model, tokenizer, [[{"role": "user", "content": "1"}]])
+
+
+def trained(pre_tokenizer, decoder, alphabet):
+    """A tokenizer of few tokens, so that words and even characters are cut up."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer, core.decoder = pre_tokenizer, decoder
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(alphabet) + 4, initial_alphabet=alphabet, show_progress=False
+    )
+    core.train_from_iterator(["the cat the dog"], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=core)
+
+
+def test_the_texts_of_tokens_put_together_are_the_text():
+    byte_level = trained(
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        decoders.ByteLevel(),
+        pre_tokenizers.ByteLevel.alphabet(),
+    )
+    ids = byte_level("the né 中the")["input_ids"]
+    texts = token_texts(byte_level, ids)
+    assert "".join(texts) == "the né 中the"
+    # é is two bytes and 中 three: each stands at its last, and what comes before adds nothing.
+    assert texts[texts.index("é") - 1] == ""
+    assert texts[texts.index("中") - 2 :][:3] == ["", "", "中"]
+    words = trained(pre_tokenizers.Metaspace(), decoders.Metaspace(), list("▁thecatdog"))
+    texts = token_texts(words, words("the cat the dog " * 4)["input_ids"])
+    assert "".join(texts).rstrip() == "the cat the dog the cat the dog the cat the dog the cat the dog"
+    assert any(text.startswith(" ") for text in texts)  # decoded alone, it would have lost that space
 
 
 def test_progress_counts_answers(model, tokenizer):

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError
-from aent.evaluation.results import RESULTS, SAMPLES, Record, json_text
+from aent.evaluation.results import RESULTS, SAMPLES, Record, json_text, record_lines
 
 SETTINGS = "settings.json"
 
@@ -58,7 +57,7 @@ class Journal:
     def append(self, records: Sequence[Record]) -> None:
         """Write the answers of a batch."""
         with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
-            file.write("".join(json_text(asdict(record)) + "\n" for record in records))
+            file.write(record_lines(records))
 
 
 def _check_same(folder: Path, found: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -35,6 +35,10 @@ class Record:
     """Mean over its tokens, in nats per token; None where the backend does not report it."""
     length: int
     """Tokens, with the end-of-text token."""
+    token_texts: list[str] | None = None
+    """What each token adds to the text, special tokens included; None where it was not kept."""
+    token_entropy: list[float] | None = None
+    """The entropy at each of them, in nats; None where `token_texts` is."""
 
     @property
     def correct(self) -> bool:
@@ -74,7 +78,7 @@ class Evaluation:
         _write_all(
             Path(folder),
             {
-                SAMPLES: "".join(json_text(asdict(record)) + "\n" for record in self.records),
+                SAMPLES: record_lines(self.records),
                 RESULTS: json_text(results, indent=2) + "\n",
             },
         )
@@ -107,6 +111,13 @@ def load_results(path: str | Path) -> Evaluation:
             f"{error}. Run the evaluation again."
         ) from error
     return Evaluation(metrics=metrics, config=config, records=records, about=about)
+
+
+def record_lines(records: Iterable[Record]) -> str:
+    """Return one line of JSON per answer; tokens that were not kept take no room."""
+    rows = (asdict(record) for record in records)
+    kept = ({k: v for k, v in row.items() if v is not None or not k.startswith("token_")} for row in rows)
+    return "".join(json_text(row) + "\n" for row in kept)
 
 
 def per_problem(records: Iterable[Record], ks: Sequence[int]) -> dict[str, PerProblem]:

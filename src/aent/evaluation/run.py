@@ -134,6 +134,7 @@ def _room(task: Task, config: EvalConfig) -> int:
 
 
 def _record(task: Task, row: Row, answer: Sample) -> Record:
+    spelt = answer.texts is not None and answer.entropy is not None
     return Record(
         problem=answer.problem,
         prompt=row["prompt"],
@@ -143,6 +144,8 @@ def _record(task: Task, row: Row, answer: Sample) -> Record:
         answer=task.answer(answer.completion),
         entropy=None if answer.entropy is None else sum(answer.entropy) / len(answer.entropy),
         length=len(answer.tokens),
+        token_texts=answer.texts if spelt else None,
+        token_entropy=[round(nats, 4) for nats in answer.entropy or ()] if spelt else None,
     )
 
 

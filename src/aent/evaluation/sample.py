@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Prompt = str | Sequence[Mapping[str, str]]
 Progress = Callable[[int, int], None]
 
+SPELT = (8, 4)
+"""Of how many prompts, and of how many answers to each, the tokens are kept as texts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -37,6 +40,8 @@ class Sample:
     """The token ids, up to and with the end-of-text token."""
     entropy: list[float] | None
     """The entropy of the policy at each of the tokens, in nats; None where it was not measured."""
+    texts: list[str] | None = None
+    """The text of each of the tokens, of the first `SPELT` answers; None for the rest."""
 
 
 class Sampler(Protocol):
@@ -184,7 +189,29 @@ def _batches(
             with _seeded(seed, index, model.device):
                 drawn = _draw(model, [encoded[problem] for problem, _ in batch], settings)
             texts = tokenizer.batch_decode([ids for ids, _ in drawn], skip_special_tokens=True)
-            yield [Sample(*place, text, *pair) for place, text, pair in zip(batch, texts, drawn, strict=True)]
+            yield [
+                Sample(*place, text, *pair, _spelt(tokenizer, pair[0], *place))
+                for place, text, pair in zip(batch, texts, drawn, strict=True)
+            ]
+
+
+def _spelt(tokenizer: Any, tokens: Sequence[int], problem: int, sample: int) -> list[str] | None:
+    return token_texts(tokenizer, tokens) if problem < SPELT[0] and sample < SPELT[1] else None
+
+
+def token_texts(tokenizer: Any, tokens: Sequence[int]) -> list[str]:
+    """Return what each token adds to the text, special tokens included; together they are the text.
+
+    A token by itself may decode to another text than in its place: its leading space is lost, or it is a
+    part of a character. Such a character stands at the last of its tokens.
+    """
+
+    def text(start: int, end: int) -> str:
+        decoded = tokenizer.decode(tokens[start:end], clean_up_tokenization_spaces=False)
+        return decoded.rstrip("\N{REPLACEMENT CHARACTER}")
+
+    starts = [max(0, end - 8) for end in range(len(tokens))]  # a few tokens before it settle how it is read
+    return [text(start, end + 1)[len(text(start, end)) :] for end, start in enumerate(starts)]
 
 
 def places(problems: int, samples: int, batch_size: int) -> list[list[tuple[int, int]]]:

@@ -67,9 +67,28 @@ def _mean(numbers: Sequence[tuple[float, float | None]]) -> tuple[float, float |
 
 
 def before_after_table(before: Evaluation, after: Evaluation) -> Table:
-    """Return the metrics of both evaluations with 95 % intervals, and what changed.
+    """Return the metrics of both evaluations with 95 % intervals, and what changed (`changes`).
 
-    The change is `paired_bootstrap` over problems; one whose interval leaves out 0 is bold.
+    A change whose interval leaves out 0 is bold.
+
+    Raises:
+        InputError: where the two were not measured on the same problems.
+    """
+    table = _table(before, "before", "after", "change")
+    for name, change in changes(before, after).items():
+        sure = change.low > 0 or change.high < 0
+        table.add_row(
+            name,
+            _show(name, before.metrics[name]),
+            _show(name, after.metrics[name]),
+            _show(name, change, "+"),
+            style="bold" if sure else None,
+        )
+    return table
+
+
+def changes(before: Evaluation, after: Evaluation) -> dict[str, Estimate]:
+    """Return after - before of every metric that both have, with its `paired_bootstrap` over problems.
 
     Raises:
         InputError: where the two were not measured on the same problems.
@@ -81,19 +100,11 @@ def before_after_table(before: Evaluation, after: Evaluation) -> Table:
         )
     ks = [k for k in before.config.ks if k in after.config.ks]
     old, new = per_problem(before.records, ks), per_problem(after.records, ks)
-    table = _table(before, "before", "after", "change")
-    for name in old:
-        if name in before.metrics and name in after.metrics:
-            change = paired_bootstrap(old[name], new[name], seed=before.config.seed)
-            sure = change.low > 0 or change.high < 0
-            table.add_row(
-                name,
-                _show(name, before.metrics[name]),
-                _show(name, after.metrics[name]),
-                _show(name, change, "+"),
-                style="bold" if sure else None,
-            )
-    return table
+    return {
+        name: paired_bootstrap(old[name], new[name], seed=before.config.seed)
+        for name in old
+        if name in before.metrics and name in after.metrics
+    }
 
 
 def _table(evaluation: Evaluation, *headings: str) -> Table:
