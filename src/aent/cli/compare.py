@@ -14,8 +14,11 @@ from rich.table import Table
 from aent.cli.overrides import take_flags
 from aent.errors import InputError
 from aent.experiments.compare import LOCK, Comparison, ComparisonFolder, Entrant, Job, Workers
+from aent.experiments.folder import REPORT
 from aent.experiments.outcome import comparison_table, outcome
 from aent.experiments.progress import line
+from aent.experiments.reports import report_content
+from aent.report.page import write_page
 
 HELP = """\
 usage: aent compare RECIPE --methods A,B,... [--seeds 0-4] [FLAGS]
@@ -68,7 +71,11 @@ def main(argv: Sequence[str]) -> int:
         result.save(folder.path)
         for algorithm in comparison.algorithms:
             console.print(comparison_table(result, algorithm))
-    console.print(f"{folder.path}: comparison.json, comparison.csv, runs/", highlight=False)
+    report = folder.path / REPORT
+    write_page(report_content([folder.path]), report)
+    written = "comparison.json, comparison.csv, runs/" if evaluated else "runs/"
+    console.print(f"{folder.path}: {written}", highlight=False, soft_wrap=True)
+    console.print(f"{report}: curves, differences and tokens on one page", highlight=False, soft_wrap=True)
     return 0
 
 

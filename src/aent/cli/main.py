@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": "methods x algorithms x seeds on one recipe: aent compare RECIPE --methods none,aent",
     "plan": "memory and time that a recipe needs, per kind of GPU, from a stated model: aent plan RECIPE",
     "eval": "pass@k, maj@k and entropy of a model on a task",
+    "report": "runs or a comparison as one HTML page: aent report RUN...",
     "warmstart": "make a small policy from scratch",
     "study": "the paper's synthetic experiment and its propositions: aent study mdp|theory",
     "methods": "list the ways of controlling entropy, with paper and formula",

@@ -14,7 +14,7 @@ from aent.evaluation.results import Evaluation, Record, load_results
 from aent.evaluation.run import evaluate, measure, settings
 from aent.evaluation.sample import Sample, Sampler, TransformersSampler, generate
 from aent.evaluation.sample_vllm import VLLMSampler, check_vllm, load_vllm
-from aent.evaluation.table import before_after_table, results_table, summary, summary_table
+from aent.evaluation.table import before_after_table, changes, results_table, summary, summary_table
 
 __all__ = [
     "PROTOCOLS",
@@ -29,6 +29,7 @@ __all__ = [
     "VLLMSampler",
     "before_after_table",
     "bootstrap",
+    "changes",
     "check_vllm",
     "evaluate",
     "generate",

@@ -121,6 +121,17 @@ class ComparisonFolder:
         write(self.path / "versions.json", json.dumps(versions(), indent=2) + "\n")
         write(place, text)
 
+    @property
+    def comparison(self) -> Comparison:
+        """What was settled here."""
+        held = yaml.safe_load((self.path / SETTINGS).read_text())
+        entrants = {
+            label: Entrant(method=entry["method"], flags=tuple(entry["flags"]))
+            for label, entry in held.pop("entrants").items()
+        }
+        lists = {name: tuple(held.pop(name)) for name in ("algorithms", "seeds", "flags")}
+        return Comparison(entrants=entrants, **lists, **held)
+
     def run(self, job: Job) -> RunFolder:
         """The folder of a job, there or not."""
         return RunFolder(self.runs / job.name)

@@ -11,6 +11,7 @@ from aent.versions import versions
 
 RECIPE = "config.yaml"
 METRICS = "metrics.jsonl"
+REPORT = "report.html"
 
 
 class RunFolder:
@@ -23,6 +24,7 @@ class RunFolder:
         self.before = path / "before"
         self.after = path / "after"
         self.picture = path / "training.png"
+        self.report = path / REPORT
 
     @classmethod
     def create(cls, path: Path | None, stem: str, recipe: Recipe) -> "RunFolder":

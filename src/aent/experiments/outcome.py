@@ -24,6 +24,10 @@ SCALARS = ("reward_area", "entropy_kept", "seconds")
 """What is one number per run: mean reward over training, entropy after / before, seconds of training."""
 
 
+INTERVAL = ("difference", "low", "high")
+OUTCOME = "comparison.json"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One metric of one method under one algorithm."""
@@ -51,12 +55,18 @@ class Outcome:
         """Write ``comparison.json`` and ``comparison.csv``, each whole or not at all."""
         rows = [_flat(entry) for entry in self.entries]
         content = {"comparison": asdict(self.comparison), "versions": versions(), "entries": rows}
-        write(folder / "comparison.json", json.dumps(content, indent=2) + "\n")
+        write(folder / OUTCOME, json.dumps(content, indent=2) + "\n")
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
         write(folder / "comparison.csv", text.getvalue())
+
+    @classmethod
+    def load(cls, folder: ComparisonFolder) -> "Outcome":
+        """Read what `save` wrote to the folder of a comparison."""
+        rows = json.loads((folder.path / OUTCOME).read_text())["entries"]
+        return cls(comparison=folder.comparison, entries=[_entry_of(row) for row in rows])
 
     def find(self, algorithm: str, method: str, metric: str) -> Entry | None:
         """Return one entry, None where it was not measured."""
@@ -120,8 +130,14 @@ def _entry(
 def _flat(entry: Entry) -> dict[str, Any]:
     row = asdict(entry)
     difference = row.pop("difference")
-    names = ("difference", "low", "high")
-    return row | dict(zip(names, difference or (None, None, None), strict=True))
+    return row | dict(zip(INTERVAL, difference or (None, None, None), strict=True))
+
+
+def _entry_of(row: Mapping[str, Any]) -> Entry:
+    interval = [row[name] for name in INTERVAL]
+    rest = {k: v for k, v in row.items() if k not in INTERVAL}
+    difference = None if interval[0] is None else Estimate(*interval)
+    return Entry(**{**rest, "by_seed": tuple(row["by_seed"]), "difference": difference})
 
 
 def comparison_table(result: Outcome, algorithm: str) -> Table:

@@ -24,10 +24,12 @@ from aent.experiments.progress import (
     progress_bar,
 )
 from aent.experiments.recipe import Recipe
+from aent.experiments.reports import report_content
 from aent.methods import load_method
 from aent.names import from_mapping
 from aent.policies import Warmstart, cached_policy, check_demonstrations
 from aent.report.figure import training_figure
+from aent.report.page import write_page
 from aent.tasks import Task
 
 
@@ -216,6 +218,8 @@ class Run:
         if evaluated:
             before, after = load_results(folder.before), load_results(folder.after)
             self.console.print(before_after_table(before, after))
+        if rows or evaluated:
+            write_page(report_content([folder.path]), folder.report)
         self.console.print(where(folder), highlight=False, soft_wrap=True)
 
 
@@ -238,6 +242,7 @@ def evaluate_folder(
 def where(folder: RunFolder) -> str:
     """Say what lies where in a run folder."""
     entries: Mapping[Path, str] = {
+        folder.report: "curves, pass@k, settings and tokens by entropy on one page",
         folder.picture: "reward, entropies with the band, coefficient",
         folder.policy: "the trained policy (transformers folder)",
         folder.metrics: "one row per logging step",

@@ -1,0 +1,178 @@
+"""The report: one HTML page that needs nothing but itself."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aent.errors import InputError
+from aent.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, pass_chart, training_charts
+from aent.report.content import Content, Result, Section
+from aent.report.tokens import EDGES, PER_SECTION, problems
+
+SIGN = '<meta name="generator" content="aent report">'
+"""What tells a report from any other file of its name."""
+
+# Okabe and Ito's colours, told apart with any kind of colour vision; the ink is theirs too, light where
+# the page is dark. Symbol and dashes tell the same, so that nothing hangs on colour alone.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "var(--ink)")
+DASHES = ("none", "7 3", "2 3")
+SYMBOLS = (
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z",  # circle
+    "M-3.6-3.6h7.2v7.2h-7.2Z",  # square
+    "M0-4.8L4.5 3.4H-4.5Z",  # triangle
+    "M0-5L5 0L0 5L-5 0Z",  # diamond
+    "M-4.6-3.2H4.6L0 4.6Z",  # triangle, upside down
+    "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3Z",  # cross
+    "M-4.5-1.5L0-5L4.5-1.5L2.8 4.2H-2.8Z",  # pentagon
+)
+
+NAMES = {
+    "score": ("Mean score", "on unseen problems"),
+    "entropy": ("Entropy of the answers", "nats per token"),
+    "length": ("Length of the answers", "tokens"),
+    "reward_area": ("Reward over training", "mean height of the learning curve"),
+    "entropy_kept": ("Entropy kept", "after / before training"),
+    "seconds": ("Training time", "seconds"),
+}
+TILES = ("pass@1", "pass@", "entropy", "length")
+"""What a page about one line puts first; ``pass@`` is that of the largest k."""
+
+
+class Style(NamedTuple):
+    """How a line looks."""
+
+    colour: str
+    dash: str
+    symbol: str
+
+
+class Row(NamedTuple):
+    """A row of a table of results."""
+
+    slot: int
+    label: str
+    before: str
+    value: str
+    difference: str
+    interval: str
+    sure: bool
+    whisker: tuple[float, float, float] | None
+    """Low, value and high of the difference, from -1 to 1."""
+
+
+class Table(NamedTuple):
+    """The results of one metric."""
+
+    metric: str
+    title: str
+    unit: str
+    rows: Sequence[Row]
+
+
+def write_page(content: Content, path: Path) -> None:
+    """Write a report; an earlier one is replaced, whole or not at all.
+
+    Raises:
+        InputError: where something that is not a report has the name, or it cannot be written.
+    """
+    text = page(content)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        if path.exists() and SIGN not in path.read_text("utf-8", errors="replace")[:2000]:
+            raise InputError(f"{path} exists and is not a report of aent; give another --output, or move it")
+        aside.write_text(text, "utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"the report cannot be written: {error}. Give another place with --output"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def page(content: Content) -> str:
+    """Return the page. All that comes from a run is escaped: it is data."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("page.html.jinja")
+    return template.render(
+        content=content,
+        sections=[_shown(section, len(content.sections)) for section in content.sections],
+        styles=styles(max(len(section.lines) for section in content.sections)),
+        css=(Path(__file__).parent / "page.css").read_text("utf-8"),
+        sign=SIGN,
+        frame={"w": WIDTH, "h": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
+        levels=_levels(),
+    )
+
+
+def styles(count: int) -> list[Style]:
+    """Return how the lines look: no two alike, also without colour."""
+    n = len(COLOURS)
+    return [Style(COLOURS[i % n], DASHES[i // n % 3], SYMBOLS[i % n]) for i in range(count)]
+
+
+def _shown(section: Section, sections: int) -> Mapping[str, Any]:
+    charts = training_charts(section.lines)
+    passes = pass_chart(section.lines)
+    tables = _tables(section)
+    alone = len(section.lines) == 1
+    return {
+        "section": section,
+        "charts": [*charts, *([passes] if passes else [])],
+        "tables": tables,
+        "tiles": _tiles(tables) if alone else [],
+        "alone": alone,
+        "seeds": max(len(line.seeds) for line in section.lines),
+        "problems": problems(section.sides, PER_SECTION // sections),
+    }
+
+
+def _tables(section: Section) -> list[Table]:
+    slots = {line.label: slot for slot, line in enumerate(section.lines)}
+    metrics = dict.fromkeys(result.metric for result in section.results)
+    return [_table(m, [r for r in section.results if r.metric == m], slots) for m in metrics]
+
+
+def _table(metric: str, results: Sequence[Result], slots: Mapping[str, int]) -> Table:
+    title, unit = NAMES.get(metric, (metric, "majority vote" if metric.startswith("maj") else "share solved"))
+    ends = [abs(end) for r in results if r.difference is not None for end in r.difference]
+    scale = max(ends, default=0.0) or 1.0
+    return Table(metric, title, unit, [_row(r, slots[r.label], scale) for r in results])
+
+
+def _row(result: Result, slot: int, scale: float) -> Row:
+    form = ".1f" if result.metric in ("length", "seconds") else ".3f"
+    before = "" if result.before is None else f"{result.before:{form}}"
+    difference, interval, sure, whisker = "", "", False, None
+    if result.difference is not None:
+        value, low, high = result.difference
+        difference, interval = _signed(value, form), f"{_signed(low, form)} to {_signed(high, form)}"
+        sure = low > 0 or high < 0
+        whisker = (low / scale, value / scale, high / scale)
+    return Row(slot, result.label, before, f"{result.value:{form}}", difference, interval, sure, whisker)
+
+
+def _signed(number: float, form: str) -> str:
+    return f"{number:+{form}}".replace("-", "\N{MINUS SIGN}")
+
+
+def _tiles(tables: Sequence[Table]) -> list[Table]:
+    found = []
+    for name in TILES:
+        matching = [t for t in tables if t.metric == name or (name == "pass@" and t.metric.startswith(name))]
+        found += [t for t in matching[-1:] if t not in found]
+    return found
+
+
+def _levels() -> list[str]:
+    between = [f"{a:g} to {b:g}" for a, b in pairwise(EDGES)]
+    return [f"under {EDGES[0]:g}", *between, f"{EDGES[-1]:g} and more"]
