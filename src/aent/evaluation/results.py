@@ -84,8 +84,13 @@ class Evaluation:
         )
 
 
-def load_results(path: str | Path) -> Evaluation:
+def load_results(path: str | Path, *, answers: bool = True) -> Evaluation:
     """Read what `Evaluation.save` wrote, from its folder or its ``results.json``.
+
+    Args:
+        path: of either.
+        answers: whether to read the sampled answers too, of which there may be many megabytes; without
+            them `records` is empty.
 
     Raises:
         InputError: where a file is missing or is not one that `Evaluation.save` wrote.
@@ -103,7 +108,7 @@ def load_results(path: str | Path) -> Evaluation:
         settings = about.pop("config")
         ks = settings.pop("k")
         config = EvalConfig(k=None if ks is None else tuple(ks), **settings)
-        lines = (folder / SAMPLES).read_text("utf-8").split("\n")
+        lines = (folder / SAMPLES).read_text("utf-8").split("\n") if answers else []
         records = [Record(**json.loads(line)) for line in lines if line]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -2,44 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError
-from aent.evaluation import Estimate, Evaluation, changes, load_results
-from aent.evaluation.results import RESULTS, Record, per_problem
+from aent.evaluation import changes, load_results
+from aent.evaluation.results import per_problem
 from aent.experiments.compare import SETTINGS, Comparison, ComparisonFolder, Job
 from aent.experiments.folder import RECIPE, RunFolder
 from aent.experiments.outcome import OUTCOME, Outcome, outcome
-from aent.experiments.recipe import Recipe
+from aent.experiments.shown import ShownRun, facts, line, missing, sides, versions_of
 from aent.experiments.statistics import mean_over_seeds, paired_difference
-from aent.report.content import Content, Line, Result, Section, Seed, Side
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """What is in a run folder."""
-
-    folder: RunFolder
-    recipe: Recipe
-    rows: Sequence[Mapping[str, Any]]
-    before: Evaluation | None
-    after: Evaluation | None
-
-    @property
-    def finished(self) -> bool:
-        return self.folder.finished and (self.recipe.evaluation is None or self.after is not None)
-
-    @property
-    def seed(self) -> Any:
-        return self.recipe.trainer.get("seed", 42)  # transformers' own default
-
-    def spelt(self, evaluation: Evaluation | None) -> list[Record]:
-        """The answers to the problems whose tokens were kept."""
-        records = [] if evaluation is None else evaluation.records
-        kept = {r.problem for r in records if r.token_texts is not None}
-        return [r for r in records if r.problem in kept]
+from aent.report.content import Content, Result, Section
 
 
 def report_content(paths: Sequence[Path]) -> Content:
@@ -51,15 +26,15 @@ def report_content(paths: Sequence[Path]) -> Content:
     comparisons = [path for path in paths if (path / SETTINGS).is_file()]
     if comparisons and len(paths) > 1:
         raise InputError(
-            f"{comparisons[0]} is a comparison and has a report of its own; give it alone, or run folders "
-            f"only (those of a comparison are in {comparisons[0] / 'runs'})"
+            f"{comparisons[0]} is a comparison and has a report of its own; give it alone, or run folders only "
+            f"(those of a comparison are in {comparisons[0] / 'runs'})"
         )
     if comparisons:
         return _of_comparison(ComparisonFolder(comparisons[0]))
-    return _of_runs([_open(path) for path in paths])
+    return _of_runs([ShownRun.read(_opened(path)) for path in paths])
 
 
-def _open(path: Path) -> RunFolder:
+def _opened(path: Path) -> RunFolder:
     if not (path / RECIPE).is_file():
         raise InputError(
             f"{path} holds neither a run of aent train ({RECIPE}) nor an aent compare ({SETTINGS}). "
@@ -68,47 +43,34 @@ def _open(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
-def _read(folder: RunFolder) -> _Run:
-    return _Run(
-        folder=folder,
-        recipe=folder.recipe,
-        rows=[row for row in folder.read_metrics() if "loss" in row],
-        before=_evaluation(folder.before),
-        after=_evaluation(folder.after),
+def _of_runs(runs: Sequence[ShownRun]) -> Content:
+    _check_alike(runs)
+    groups = _by_method(runs)
+    algorithms = list(dict.fromkeys(run.recipe.algorithm for run in runs))
+    sections = [_section(name, {k[1]: v for k, v in groups.items() if k[0] == name}) for name in algorithms]
+    labels = ", ".join(dict.fromkeys(label for _, label in groups))
+    made = versions_of(runs[0].folder.path)
+    return Content(
+        title=f"{', '.join(name.upper() for name in algorithms)} on {runs[0].task}: {labels}",
+        facts=facts(runs, made),
+        notes=[*_unfinished_runs(runs), *missing(runs, tokens=any(s.sides for s in sections))],
+        sections=sections,
+        configs={f"{run.folder.path.name}/{RECIPE}": _recipe_text(run) for run in runs},
+        versions=made,
     )
 
 
-def _evaluation(folder: Path) -> Evaluation | None:
-    return load_results(folder) if (folder / RESULTS).exists() else None
-
-
-def _of_runs(folders: Sequence[RunFolder]) -> Content:
-    runs = [_read(folder) for folder in folders]
-    empty = [str(run.folder.path) for run in runs if not run.rows and run.before is None]
+def _check_alike(runs: Sequence[ShownRun]) -> None:
+    """Runs on one page have something to show, the same task, and the same evaluation where they have one."""
+    empty = [str(run.folder.path) for run in runs if run.empty]
     if empty:
         raise InputError(
             f"{', '.join(empty)}: nothing to show yet, neither logged steps nor an evaluation. "
             f"Go on with: aent train --resume {empty[0]}"
         )
-    _check_alike(runs)
-    groups = _by_method(runs)
-    algorithms = list(dict.fromkeys(run.recipe.algorithm for run in runs))
-    sections = [_section_of_runs(a, {k: v for k, v in groups.items() if k[0] == a}) for a in algorithms]
-    names = list(dict.fromkeys(label for _, label in groups))
-    return Content(
-        title=f"{', '.join(a.upper() for a in algorithms)} on {_task(runs[0])}: {', '.join(names)}",
-        facts=_facts(runs, names),
-        notes=_notes(runs),
-        sections=sections,
-        configs={f"{run.folder.path.name}/{RECIPE}": _text(run.folder) for run in runs},
-        versions=_versions(runs[0].folder.path),
-    )
-
-
-def _check_alike(runs: Sequence[_Run]) -> None:
-    """Runs on one page have the same task and, where they are evaluated, the same evaluation."""
     for what in ("task", "evaluation"):
-        found = {json.dumps(v, sort_keys=True): r for r in runs if (v := getattr(r.recipe, what)) is not None}
+        sections = [(run, getattr(run.recipe, what)) for run in runs]
+        found = {json.dumps(v, sort_keys=True): run for run, v in sections if v is not None}
         if len(found) > 1:
             told = "; ".join(f"{run.folder.path}: {value}" for value, run in found.items())
             raise InputError(
@@ -117,26 +79,25 @@ def _check_alike(runs: Sequence[_Run]) -> None:
             )
 
 
-def _by_method(runs: Sequence[_Run]) -> dict[tuple[str, str], list[_Run]]:
-    """Group runs that differ in nothing but the seed, by algorithm and label."""
-    groups: dict[str, list[_Run]] = {}
+def _by_method(runs: Sequence[ShownRun]) -> dict[tuple[str, str], list[ShownRun]]:
+    """Group runs that differ in nothing but the seed, by algorithm and label.
+
+    The label is the method's name, with the settings that tell it from others of this name.
+    """
+    groups: dict[str, list[ShownRun]] = {}
     for run in runs:
-        settings = asdict(run.recipe)
-        settings["trainer"].pop("seed", None)
+        settings = _flat(asdict(run.recipe))
+        settings.pop("trainer.seed", None)
         groups.setdefault(json.dumps(settings, sort_keys=True), []).append(run)
-    flat = [_flat(json.loads(key)) for key in groups]
-    labels = {}
-    for settings, members in zip(flat, groups.values(), strict=True):
-        namesakes = [
-            f
-            for f in flat
-            if all(f[k] == settings[k] for k in ("algorithm", "method.name")) and f != settings
-        ]
-        differing = {k for f in namesakes for k in {*f, *settings} if f.get(k) != settings.get(k)}
-        parts = [f"{k.split('.')[-1]} {settings[k]}" for k in sorted(differing) if k in settings]
-        label = ", ".join([settings["method.name"], *parts])
-        labels[settings["algorithm"], label] = members
-    return labels
+    described = [json.loads(key) for key in groups]
+    labelled = {}
+    for settings, members in zip(described, groups.values(), strict=True):
+        name = (settings["algorithm"], settings["method.name"])
+        others = [d for d in described if (d["algorithm"], d["method.name"]) == name and d != settings]
+        telling = sorted(k for k in settings if any(other.get(k) != settings[k] for other in others))
+        parts = [f"{key.split('.')[-1]} {settings[key]}" for key in telling]
+        labelled[name[0], ", ".join([name[1], *parts])] = members
+    return labelled
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -146,45 +107,30 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _section_of_runs(algorithm: str, groups: Mapping[tuple[str, str], list[_Run]]) -> Section:
-    by_label = {label: runs for (_, label), runs in groups.items()}
-    evaluated = {k: [r for r in runs if r.before and r.after] for k, runs in by_label.items()}
-    most = max(len(runs) for runs in by_label.values())
+def _section(algorithm: str, groups: Mapping[str, Sequence[ShownRun]]) -> Section:
+    evaluated = {k: [run for run in runs if run.before and run.after] for k, runs in groups.items()}
     return Section(
         algorithm=algorithm.upper(),
-        lines=[_line(label, runs) for label, runs in by_label.items()],
-        results=[result for k, runs in evaluated.items() if runs for result in _changes(k, runs)],
+        lines=[line(label, runs) for label, runs in groups.items()],
+        results=[result for label, runs in evaluated.items() if runs for result in _changes(label, runs)],
         reference="before training",
-        basis="over seeds and problems" if most > 1 else "over problems",
-        sides=_sides({label: runs[0] for label, runs in by_label.items()}),
+        basis=_basis(max(len(runs) for runs in groups.values())),
+        sides=sides(groups),
     )
 
 
-def _line(label: str, runs: Sequence[_Run]) -> Line:
-    """A line is made of the finished runs, where there are any."""
-    shown = [run for run in runs if run.finished] or runs
-    return Line(
-        label=label,
-        seeds=[
-            Seed(rows=r.rows, before=r.before and r.before.metrics, after=r.after and r.after.metrics)
-            for r in shown
-        ],
-    )
+def _basis(seeds: int) -> str:
+    return "over seeds and problems" if seeds > 1 else "over problems"
 
 
-def _metrics(evaluation: Evaluation | None) -> Mapping[str, Estimate] | None:
-    return None if evaluation is None else evaluation.metrics
-
-
-def _changes(label: str, runs: Sequence[_Run]) -> list[Result]:
+def _changes(label: str, runs: Sequence[ShownRun]) -> list[Result]:
     """After - before of every metric: for one run as `aent train` prints it, for several over seeds too."""
-    pairs = [(run.before, run.after) for run in runs if run.before and run.after]
-    columns = [tuple(per_problem(e.records, e.config.ks) for e in pair) for pair in pairs]
+    pairs = [(load_results(run.folder.before), load_results(run.folder.after)) for run in runs]
     alone = changes(*pairs[0]) if len(pairs) == 1 else None
+    columns = [[per_problem(each.records, each.config.ks) for each in pair] for pair in pairs]
+    shared = [m for m in columns[0][0] if all(m in each.metrics for pair in pairs for each in pair)]
     results = []
-    for metric in columns[0][0]:
-        if any(metric not in e.metrics for pair in pairs for e in pair):
-            continue
+    for metric in shared:
         before, after = ([pair[side][metric] for pair in columns] for side in (0, 1))
         results.append(
             Result(
@@ -198,159 +144,91 @@ def _changes(label: str, runs: Sequence[_Run]) -> list[Result]:
     return results
 
 
-def _sides(runs: Mapping[str, _Run]) -> list[Side]:
-    """The policy before training, once where all began alike, and that of every method after it."""
-    first = [run.spelt(run.before) for run in runs.values()]
-    alike = all(records == first[0] for records in first)
-    before = [("before training", first[0])]
-    if not alike:
-        before = [(f"{label}, before", records) for label, records in zip(runs, first, strict=True)]
-    after = [(f"{label}, after", run.spelt(run.after)) for label, run in runs.items()]
-    return [Side(label, records) for label, records in (*before, *after) if records]
+def _unfinished_runs(runs: Sequence[ShownRun]) -> list[str]:
+    return [
+        f"{run.folder.path.name} is not finished: step {run.rows[-1]['step'] if run.rows else 0} of "
+        f"{run.recipe.trainer.get('max_steps', '?')}. What is there is shown; it goes on with "
+        f"aent train --resume {run.folder.path}"
+        for run in runs
+        if not run.finished
+    ]
 
 
 def _of_comparison(folder: ComparisonFolder) -> Content:
     comparison = folder.comparison
     begun = [job for job in comparison.jobs if (folder.run(job).path / RECIPE).is_file()]
-    runs = {job: run for job in begun if (run := _read(folder.run(job))).rows or run.before}
+    read = {job: ShownRun.read(folder.run(job)) for job in begun}
+    runs = {job: run for job, run in read.items() if not run.empty}
     if not runs:
         raise InputError(
-            f"{folder.path}: no run of this comparison has anything to show yet. Its own aent compare "
-            "command goes on with it"
+            f"{folder.path}: no run of this comparison has anything to show yet. Its own aent compare command "
+            "goes on with it"
         )
-    done = {job for job, run in runs.items() if run.finished}
-    result, seeds = _outcome(folder, comparison, runs, done)
-    sections = [
-        _section_of_comparison(a, comparison, runs, result, len(seeds)) for a in comparison.algorithms
-    ]
-    some = next(iter(runs.values()))
-    algorithms = ", ".join(a.upper() for a in comparison.algorithms)
+    result, seeds = _outcome(folder, comparison, runs)
+    sections = [_compared(name, comparison, runs, result, len(seeds)) for name in comparison.algorithms]
+    sections = [section for section in sections if section.lines]
+    every, made = list(runs.values()), versions_of(folder.path)
+    first_of_each = {(job.label, job.algorithm): run for job, run in reversed(runs.items())}
     return Content(
-        title=f"{algorithms} on {_task(some)}: {len(comparison.entrants)} methods compared",
-        facts=_facts(list(runs.values()), list(comparison.entrants)),
+        title=f"{', '.join(name.upper() for name in comparison.algorithms)} on {every[0].task}: "
+        f"{len(comparison.entrants)} methods compared",
+        facts=facts(every, made),
         notes=[
-            *_unfinished(folder, len(comparison.jobs), len(done), seeds, comparison),
-            *_missing(list(runs.values())),
+            *_unfinished_jobs(comparison, runs, seeds),
+            *missing(every, tokens=any(section.sides for section in sections)),
         ],
-        sections=[section for section in sections if section.lines],
+        sections=sections,
         configs={
             SETTINGS: (folder.path / SETTINGS).read_text(),
-            **{f"runs/{job.name}/{RECIPE}": _text(runs[job].folder) for job in _first_of_each(runs)},
+            **{f"runs/{r.folder.path.name}/{RECIPE}": _recipe_text(r) for r in first_of_each.values()},
         },
-        versions=_versions(folder.path),
+        versions=made,
     )
 
 
-def _first_of_each(runs: Mapping[Job, _Run]) -> list[Job]:
-    return list({(job.label, job.algorithm): job for job in reversed(list(runs))}.values())[::-1]
-
-
 def _outcome(
-    folder: ComparisonFolder, comparison: Comparison, runs: Mapping[Job, _Run], done: set[Job]
+    folder: ComparisonFolder, comparison: Comparison, runs: Mapping[Job, ShownRun]
 ) -> tuple[Outcome | None, Sequence[int]]:
     """Return the differences over the seeds that all methods finished, and these seeds."""
     if (folder.path / OUTCOME).exists():
         return Outcome.load(folder), comparison.seeds
-    if not all(run.before and run.after and run.rows for job, run in runs.items() if job in done):
-        return None, ()
-    open_seeds = {job.seed for job in comparison.jobs if job not in done}
-    seeds = tuple(seed for seed in comparison.seeds if seed not in open_seeds)
+    whole = {job for job, run in runs.items() if run.finished and run.rows and run.before and run.after}
+    lacking = {job.seed for job in comparison.jobs if job not in whole}
+    seeds = tuple(seed for seed in comparison.seeds if seed not in lacking)
     return (outcome(replace(comparison, seeds=seeds), folder) if seeds else None), seeds
 
 
-def _section_of_comparison(
-    algorithm: str, comparison: Comparison, runs: Mapping[Job, _Run], result: Outcome | None, seeds: int
+def _compared(
+    algorithm: str, comparison: Comparison, runs: Mapping[Job, ShownRun], result: Outcome | None, seeds: int
 ) -> Section:
-    by_label = {
-        label: [run for job, run in runs.items() if (job.label, job.algorithm) == (label, algorithm)]
-        for label in comparison.entrants
-    }
-    by_label = {label: found for label, found in by_label.items() if found}
+    groups: dict[str, list[ShownRun]] = {}
+    for label in comparison.entrants:
+        found = [run for job, run in runs.items() if (job.label, job.algorithm) == (label, algorithm)]
+        groups |= {label: found} if found else {}
     entries = [] if result is None else [e for e in result.entries if e.algorithm == algorithm]
     return Section(
         algorithm=algorithm.upper(),
-        lines=[_line(label, found) for label, found in by_label.items()],
+        lines=[line(label, found) for label, found in groups.items()],
         results=[
             Result(label=e.method, metric=e.metric, before=e.before, value=e.value, difference=e.difference)
             for e in entries
         ],
         reference=comparison.baseline,
-        basis="over seeds and problems" if seeds > 1 else "over problems",
-        sides=_sides({label: found[0] for label, found in by_label.items()}) if by_label else [],
+        basis=_basis(seeds),
+        sides=sides(groups) if groups else [],
     )
 
 
-def _unfinished(
-    folder: ComparisonFolder, total: int, done: int, seeds: Sequence[int], comparison: Comparison
-) -> list[str]:
+def _unfinished_jobs(comparison: Comparison, runs: Mapping[Job, ShownRun], seeds: Sequence[int]) -> list[str]:
+    done, total = sum(run.finished for run in runs.values()), len(comparison.jobs)
     if done == total:
         return []
-    told = (
-        f"Not finished: {done} of {total} runs are done. The same aent compare command goes on with the rest."
-    )
+    told = f"Not finished: {done} of {total} runs are done; the same aent compare command does the rest."
     if not seeds:
         return [f"{told} Differences are shown once all methods have finished a seed."]
     shown = ", ".join(str(seed) for seed in seeds)
     return [f"{told} Differences are over the seeds that all methods finished: {shown}."]
 
 
-def _notes(runs: Sequence[_Run]) -> list[str]:
-    return [
-        f"{run.folder.path.name} is not finished: step {run.rows[-1]['step'] if run.rows else 0} of "
-        f"{run.recipe.trainer.get('max_steps', '?')}. What is there is shown; go on with "
-        f"aent train --resume {run.folder.path}"
-        for run in runs
-        if not run.finished
-    ] + _missing(runs)
-
-
-def _missing(runs: Sequence[_Run]) -> list[str]:
-    """Say what the page lacks, and how to get it."""
-    if all(run.recipe.evaluation is None for run in runs):
-        return [
-            "The runs have no evaluation (evaluation: null in the recipe), so pass@k, the table and the "
-            "token view are left out. Train without --evaluation null to have them."
-        ]
-    found = [e for run in runs for e in (run.before, run.after) if e is not None]
-    if found and not any(r.token_texts for e in found for r in e.records):
-        return [
-            "No token view: these evaluations hold no texts and entropies of tokens. They were made by an "
-            "earlier version of aent, or by a backend that reports no entropy; a new run keeps them."
-        ]
-    return []
-
-
-def _facts(runs: Sequence[_Run], names: Sequence[str]) -> dict[str, str]:
-    recipe = runs[0].recipe
-    seeds = sorted({run.seed for run in runs})
-    measured = next((e for run in runs for e in (run.after, run.before) if e), None)
-    steps = [row["step"] for run in runs for row in run.rows]
-    facts = {
-        "Task": ", ".join([_task(runs[0]), *(f"{k} {v}" for k, v in recipe.task.items() if k != "name")]),
-        "Methods" if len(names) > 1 else "Method": ", ".join(names),
-        "Seeds" if len(seeds) > 1 else "Seed": ", ".join(str(seed) for seed in seeds),
-        "Steps": str(max(steps, default=0)),
-    }
-    if measured is not None:
-        used, config = measured.about["problems"]["used"], measured.config
-        facts["Evaluation"] = (
-            f"{used} {config.split} problems, {config.samples} answers each, "
-            f"temperature {config.temperature:g}, top-p {config.top_p:g}"
-        )
-    machine = _versions(runs[0].folder.path)
-    return facts | {
-        "Machine": ", ".join(v for k, v in machine.items() if k in ("machine", "gpu") and v != "none")
-    }
-
-
-def _task(run: _Run) -> str:
-    return str(run.recipe.task["name"])
-
-
-def _text(folder: RunFolder) -> str:
-    return (folder.path / RECIPE).read_text()
-
-
-def _versions(path: Path) -> dict[str, str]:
-    file = path / "versions.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+def _recipe_text(run: ShownRun) -> str:
+    return (run.folder.path / RECIPE).read_text()

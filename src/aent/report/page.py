@@ -13,9 +13,9 @@ from aent.report.tokens import EDGES, PER_SECTION, problems
 SIGN = '<meta name="generator" content="aent report">'
 """What tells a report from any other file of its name."""
 
-# Okabe and Ito's colours, told apart with any kind of colour vision; the ink is theirs too, light where
+# Okabe and Ito's colours, told apart with any kind of colour vision; their blue and black are lighter where
 # the page is dark. Symbol and dashes tell the same, so that nothing hangs on colour alone.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "var(--ink)")
+COLOURS = ("var(--blue)", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "var(--ink)")
 DASHES = ("none", "7 3", "2 3")
 SYMBOLS = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z",  # circle
@@ -131,6 +131,7 @@ def _shown(section: Section, sections: int) -> Mapping[str, Any]:
         "tables": tables,
         "tiles": _tiles(tables) if alone else [],
         "alone": alone,
+        "targets": any(d.target for chart in charts for d in chart.drawn),
         "seeds": max(len(line.seeds) for line in section.lines),
         "problems": problems(section.sides, PER_SECTION // sections),
     }
