@@ -1,5 +1,6 @@
 """Settings every test needs before a library is imported."""
 
+import json
 import os
 
 os.environ.update(
@@ -20,3 +21,50 @@ torch.set_num_threads(1)
 def _no_cache_of_the_user(monkeypatch, tmp_path_factory):
     """Policies made in tests stay out of the user's cache."""
     monkeypatch.setenv("AENT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Write a run folder as `aent train` does, without training: ``make_run("name", seed=4, ...)``."""
+    from aent.evaluation import EvalConfig, Evaluation, Record
+    from aent.evaluation.results import estimates, per_problem
+    from aent.experiments.folder import RunFolder
+    from aent.experiments.recipe import Recipe
+
+    config = EvalConfig(problems=3, samples=4)
+
+    def record(problem, sample, right, text, tokens):
+        texts, nats = [*text, "<eos>"], [round(0.7 / (1 + at), 4) for at in range(len(text) + 1)]
+        kept = (texts, nats) if tokens and sample < 2 else (None, None)
+        return Record(
+            problem, f"prompt {problem}=", sample, text, float(right), text, 0.25, len(texts), *kept
+        )
+
+    def evaluation(share, text, tokens):
+        places = [(problem, sample) for problem in range(3) for sample in range(4)]
+        records = [record(p, s, (p + s) % 4 < share, f"{text}{s % 2}", tokens) for p, s in places]
+        metrics = estimates(per_problem(records, config.ks), 0)
+        about = {"problems": {"asked": 3, "available": 3, "used": 3}}
+        return Evaluation(metrics=metrics, config=config, records=records, about=about)
+
+    def make(name, *, method="none", seed=3, rows=None, evaluated=True, finished=True, tokens=True,
+             after=3, text="a+", **changes):  # fmt: skip
+        section = {"problems": 3, "samples": 4} if evaluated else None
+        trainer = {"max_steps": 40, "seed": seed, **changes.pop("trainer", {})}
+        method = {"name": method, **changes.pop("arguments", {})}
+        recipe = Recipe(method=method, evaluation=section, trainer=trainer, **changes)
+        folder = RunFolder.create(tmp_path / name, "", recipe)
+        rows = rows if rows is not None else [{"step": t, "reward": t / 40} for t in (10, 20, 30, 40)]
+        folder.metrics.write_text(
+            "".join(json.dumps({"loss": 0.0, "step_time": 1.0, **r}) + "\n" for r in rows)
+        )
+        if evaluated:
+            evaluation(1, text, tokens).save(folder.before)
+        if evaluated and finished:
+            evaluation(after, text[::-1], tokens).save(folder.after)
+        if finished:
+            folder.policy.mkdir()
+            (folder.policy / "config.json").write_text("{}")
+        return folder
+
+    return make

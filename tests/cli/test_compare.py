@@ -57,6 +57,10 @@ def test_killed_at_any_moment_and_repeated_it_gives_the_same_table(argv, capsys)
     printed = capsys.readouterr().out
     assert "pass@1" in printed
     assert "bonus" in printed
+    assert printed.splitlines()[-1].startswith("whole/report.html: ")
+    page = Path("whole/report.html").read_text()
+    assert "2 methods compared" in page
+    assert "bonus, after" in page  # the token view
     stopped = start(argv, "killed")
     wait_for(Path("killed/runs/plain-grpo-3/metrics.jsonl"), stopped)
     stopped.send_signal(signal.SIGINT)

@@ -41,9 +41,12 @@ def test_a_recipe_from_nothing_to_the_picture(workplace, capsys, monkeypatch):
     assert [row["step"] for row in logged if "loss" in row] == [1, 2, 3]
     assert all(row["aent/entropy"] <= row["aent/full_entropy"] for row in logged if "loss" in row)
     for shown in ("made from scratch", "clamped entropy", "full entropy", "coef", "length", "reward",
-                  "pass@1", "before", "after", "training.png"):  # fmt: skip
+                  "pass@1", "before", "after", "training.png", "report.html"):  # fmt: skip
         assert shown in printed
     assert json.loads((run / "versions.json").read_text())["trl"]
+    page = (run / "report.html").read_text()
+    assert "GRPO on countdown: aent" in page
+    assert "Where the policy forks" in page
 
     # the second time: policy from the cache, a folder of its own, and the kept recipe runs again
     assert main(["train", str(run / "config.yaml"), "--max_steps", "1", "--evaluation", "null"]) == 0

@@ -83,7 +83,7 @@ class Browser:
         """Return the value of an expression in the page."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
-        return answer["result"]["value"]
+        return answer["result"].get("value")
 
     def picture(self, path: Path):
         """Write the whole page as a PNG."""

@@ -26,8 +26,8 @@ def report_content(paths: Sequence[Path]) -> Content:
     comparisons = [path for path in paths if (path / SETTINGS).is_file()]
     if comparisons and len(paths) > 1:
         raise InputError(
-            f"{comparisons[0]} is a comparison and has a report of its own; give it alone, or run folders only "
-            f"(those of a comparison are in {comparisons[0] / 'runs'})"
+            f"{comparisons[0]} is a comparison and has a report of its own; give it alone, or run folders "
+            f"only (those of a comparison are in {comparisons[0] / 'runs'})"
         )
     if comparisons:
         return _of_comparison(ComparisonFolder(comparisons[0]))
@@ -161,14 +161,16 @@ def _of_comparison(folder: ComparisonFolder) -> Content:
     runs = {job: run for job, run in read.items() if not run.empty}
     if not runs:
         raise InputError(
-            f"{folder.path}: no run of this comparison has anything to show yet. Its own aent compare command "
-            "goes on with it"
+            f"{folder.path}: no run of this comparison has anything to show yet. Its own aent compare "
+            "command goes on with it"
         )
     result, seeds = _outcome(folder, comparison, runs)
     sections = [_compared(name, comparison, runs, result, len(seeds)) for name in comparison.algorithms]
     sections = [section for section in sections if section.lines]
     every, made = list(runs.values()), versions_of(folder.path)
-    first_of_each = {(job.label, job.algorithm): run for job, run in reversed(runs.items())}
+    first_of_each: dict[tuple[str, str], ShownRun] = {}
+    for job, run in runs.items():
+        first_of_each.setdefault((job.algorithm, job.label), run)
     return Content(
         title=f"{', '.join(name.upper() for name in comparison.algorithms)} on {every[0].task}: "
         f"{len(comparison.entrants)} methods compared",

@@ -1,0 +1,42 @@
+"""`aent report` as a user meets it."""
+
+from pathlib import Path
+
+import pytest
+
+from aent.cli.main import main
+
+
+def test_one_run_is_reported_in_its_folder_and_several_here(make_run, workplace, capsys):
+    one, two = make_run("one"), make_run("two", method="aent")
+    assert main(["report", "one"]) == 0
+    assert capsys.readouterr().out == "one/report.html\n"
+    assert "GRPO on countdown: none" in one.report.read_text()
+    assert main(["report", "one", "two"]) == 0
+    assert capsys.readouterr().out == "report.html\n"
+    assert "none, aent" in Path("report.html").read_text()
+    assert not two.report.exists()
+    assert main(["report", "two", "--output", "there.html"]) == 0
+    assert Path("there.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["report", "gone"], "gone holds neither a run of aent train (config.yaml) nor an aent compare"),
+        (["report", "run", "--jobs", "2"], "--jobs is not a flag of aent report"),
+        (["report", "--output", "x.html"], "no run is given"),
+        (["report", "run", "--output", "run"], "is a folder; give a file"),
+        (["report", "run", "--output", "mine.html"], "mine.html exists and is not a report of aent"),
+        (["report", "run", "--output", "no/where.html"], "the report cannot be written"),
+    ],
+)
+def test_mistakes_are_one_message(argv, message, make_run, workplace, capsys):
+    make_run("run")
+    Path("mine.html").write_text("<p>mine</p>")
+    assert main(argv) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+    assert Path("mine.html").read_text() == "<p>mine</p>"
+    assert not Path("run/report.html").exists()
