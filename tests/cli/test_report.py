@@ -40,3 +40,24 @@ def test_mistakes_are_one_message(argv, message, make_run, workplace, capsys):
     assert message in captured.err
     assert Path("mine.html").read_text() == "<p>mine</p>"
     assert not Path("run/report.html").exists()
+
+
+def test_training_keeps_everything_where_its_report_cannot_be_written(workplace, policy, capsys):
+    argv = ["train", "--model_name_or_path", str(policy), "--max_steps", "2", "--logging_steps", "1",
+            "--per_device_train_batch_size", "8", "--num_generations", "4", "--evaluation", "null",
+            "--output_dir", "run"]  # fmt: skip
+    assert main(argv) == 0
+    page = Path("run/report.html")
+    assert "the runs have no evaluation" in page.read_text().lower()
+    page.write_text("<p>mine</p>")
+    capsys.readouterr()
+    assert main(["train", "--resume", "run"]) == 1
+    assert capsys.readouterr().err.startswith("error: run/report.html exists and is not a report of aent")
+    assert Path("run/policy/model.safetensors").exists()
+    page.unlink()
+    page.mkdir()
+    assert main(["train", "--resume", "run"]) == 1
+    assert "the report cannot be written" in capsys.readouterr().err
+    page.rmdir()
+    assert main(["train", "--resume", "run"]) == 0
+    assert "run/report.html" in capsys.readouterr().out

@@ -66,17 +66,25 @@ def main(argv: Sequence[str]) -> int:
             f"{len(failed)} of {len(comparison.jobs)} runs failed; what they printed:\n{logs}\n"
             "The others are kept; the same command tries the failed ones again"
         )
+    _conclude(comparison, folder, console, evaluated)
+    return 0
+
+
+def _conclude(comparison: Comparison, folder: ComparisonFolder, console: Console, evaluated: bool) -> None:
+    """Print the table, write it down, and write the report; say where all lies."""
     if evaluated:
         result = outcome(comparison, folder)
         result.save(folder.path)
         for algorithm in comparison.algorithms:
             console.print(comparison_table(result, algorithm))
-    report = folder.path / REPORT
-    write_page(report_content([folder.path]), report)
     written = "comparison.json, comparison.csv, runs/" if evaluated else "runs/"
     console.print(f"{folder.path}: {written}", highlight=False, soft_wrap=True)
-    console.print(f"{report}: curves, differences and tokens on one page", highlight=False, soft_wrap=True)
-    return 0
+    logged = any("loss" in row for job in comparison.jobs for row in folder.run(job).read_metrics())
+    if evaluated or logged:  # runs shorter than their logging interval have nothing to show
+        report = folder.path / REPORT
+        write_page(report_content([folder.path]), report)
+        told = "curves, differences and tokens on one page"
+        console.print(f"{report}: {told}", highlight=False, soft_wrap=True)
 
 
 def _comparison(recipe: str, own: Mapping[str, str], flags: tuple[str, ...]) -> Comparison:
