@@ -63,6 +63,10 @@ def fails(capsys, *argv):
         (["train", "--use_adaptive_entropy"], ["use_adaptive_entropy=True"]),
         (["train", "--resume"], ["--resume takes a run folder"]),
         (["train", "--resume", "here", "--max_steps", "3"], ["nothing beside it"]),
+        (
+            ["train", "--evaluation.also", "{greedy: {temprature: 0}}"],
+            ["evaluation.also.greedy", "Did you mean 'temperature'"],
+        ),
         (["train", "--resume", "here"], ["here is not a run folder"]),
         (["eval", "--model", "x"], ["no task: give --task NAME"]),
         (["eval", "--model", "./x", "--task", "lists"], ["'./x' does not exist"]),

@@ -17,7 +17,8 @@ from aent.errors import InputError
 
 TINY = ["--max_steps", "4", "--logging_steps", "1", "--save_steps", "1", "--num_generations", "4",
         "--per_device_train_batch_size", "8",
-        "--evaluation.problems", "4", "--evaluation.samples", "2"]  # fmt: skip
+        "--evaluation.problems", "4", "--evaluation.samples", "2",
+        "--evaluation.also", "{greedy: {temperature: 0, samples: 1}}"]  # fmt: skip
 
 
 @pytest.fixture
@@ -78,6 +79,8 @@ def test_killed_at_any_moment_and_repeated_it_gives_the_same_table(argv, capsys)
         rows = {(row["method"], row["metric"]): row for row in csv.DictReader(file)}
     assert float(rows["bonus", "entropy"]["difference"]) != 0
     assert rows["plain", "entropy"]["difference"] == ""
+    assert rows["plain", "entropy greedy"]["value"] != rows["plain", "entropy"]["value"]
+    assert ("plain", "length greedy") not in rows
     stamp = os.stat("whole/runs/plain-grpo-3/policy").st_mtime_ns
     assert main(["compare", *argv, "--output_dir", "whole"]) == 0  # nothing is run again
     assert os.stat("whole/runs/plain-grpo-3/policy").st_mtime_ns == stamp

@@ -14,6 +14,7 @@ import yaml
 from safetensors import SafetensorError
 
 from aent.cli.main import main
+from aent.evaluation import load_results
 from aent.experiments.progress import MetricsFile
 
 DATA = Path(os.environ.get("AENT_DATA", Path(__file__).parents[3] / "shared/data"))
@@ -123,6 +124,16 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on_as_if_nothing_happened(wor
     assert [row["step"] for row in resumed] == [row["step"] for row in whole]
     for key in ("aent/coef", "aent/entropy", "reward"):
         assert [row.get(key) for row in resumed] == [row.get(key) for row in whole]
+
+
+def test_further_evaluations_lie_below_the_first(workplace, policy):
+    argv = ["train", "--model_name_or_path", str(policy), *SHORT, "--max_steps", "1", "--output_dir", "run"]
+    assert main([*argv, "--evaluation.also", "{greedy: {temperature: 0, samples: 1}}"]) == 0
+    for when in ("before", "after"):
+        first, greedy = (load_results(Path("run", when, name)) for name in (".", "greedy"))
+        assert (first.config.temperature, first.config.samples, len(first.records)) == (1, 4, 32)
+        assert (greedy.config.temperature, greedy.config.samples, len(greedy.records)) == (0, 1, 8)
+        assert [r.prompt for r in greedy.records] == [r.prompt for r in first.records[::4]]
 
 
 @pytest.mark.parametrize("peft", [[], ["--use_peft"]], ids=["whole", "adapter"])

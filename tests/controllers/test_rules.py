@@ -22,6 +22,7 @@ from aent.controllers import (
     Share,
     Sides,
     SignStep,
+    Track,
 )
 
 SIGN = {"level": 0.2, "target": 1.0, "delta": 0.1, "coef_min": 0.1, "coef_max": 0.35}
@@ -38,6 +39,7 @@ MAKE = {
     "Share": lambda: Share(coef=0.1, share=0.4, lr=0.3),
     "Sides": lambda: Sides(low=0.3, high=0.5, low_end=0.1, high_end=0.2, steps=9),
     "SignStep": lambda: SignStep(**SIGN),
+    "Track": Track,
 }
 MOVED_BY_ENTROPY = sorted(set(MAKE) - {"Cosine", "Fixed", "Linear"})
 

@@ -103,8 +103,9 @@ def test_a_step_is_trls_and_the_naive_bonus(case, build, options):
     naive = naive_clamped_entropy(trainer.model, inputs, 0.25, 0.8)
     assert naive < 0.99 * torch.distributions.Categorical(logits=logits[mask]).entropy().mean()
     assert (entropy / tokens).item() == pytest.approx(naive.item(), abs=1e-5)
-    [(measured, _)] = recorded
-    assert (measured.sum() / tokens).item() == pytest.approx(naive.item(), abs=1e-5)
+    (measured,) = recorded
+    assert measured.slopes is None
+    assert (measured.entropy.sum() / tokens).item() == pytest.approx(naive.item(), abs=1e-5)
 
     change = -0.3 * gradient(trainer, naive)
     precision = 5e-6 if shape.get("dtype") is None else 0.02  # of three backward passes in bfloat16
@@ -168,22 +169,21 @@ def test_measuring_runs_our_pass_only_where_the_hosts_entropy_is_another(subset,
     head = EntropyHead(subset)
     head.attach(model)
     rows = []
-    statistics = EntropyHead._statistics
+    through = EntropyHead._through
 
-    def counted(self, hidden, *args):
+    def counted(self, door, hidden, *args):
         rows.append(len(hidden))
-        return statistics(self, hidden, *args)
+        return through(self, door, hidden, *args)
 
-    monkeypatch.setattr(EntropyHead, "_statistics", counted)
+    monkeypatch.setattr(EntropyHead, "_through", counted)
     ids = torch.randint(2, 96, (3, 7))
     labels = ids.clone()
     labels[:, :4] = -100
     with head.recording() as recorded:
         output = model(input_ids=ids, labels=labels, fused_lm_head=True)
     assert rows == [9] * calls  # three tokens of three completions, no prompts
-    [(clamped, full)] = recorded
-    assert torch.equal(clamped, full) == (calls == 0)
-    assert torch.equal(full, output.entropy)
+    (measured,) = recorded
+    assert torch.equal(measured.entropy, output.entropy) == (calls == 0)
     model(input_ids=ids, labels=labels, fused_lm_head=True)  # old and reference policies: nothing to measure
     assert rows == [9] * calls
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from aent.cli.overrides import take_flags
 from aent.errors import InputError
-from aent.experiments.compare import LOCK, Comparison, ComparisonFolder, Entrant, Job, Workers
+from aent.experiments.compare import LOCK, Comparison, ComparisonFolder, Job, Workers, load_entrants
 from aent.experiments.folder import REPORT
 from aent.experiments.outcome import comparison_table, outcome
 from aent.experiments.progress import line
@@ -92,7 +91,7 @@ def _comparison(recipe: str, own: Mapping[str, str], flags: tuple[str, ...]) -> 
 
     if "methods" not in own:
         raise InputError("--methods is missing: give names, for instance --methods none,aent")
-    entrants = _entrants(own["methods"])
+    entrants = load_entrants(own["methods"])
     named = own.get("algorithms")
     return Comparison(
         recipe=recipe,
@@ -102,27 +101,6 @@ def _comparison(recipe: str, own: Mapping[str, str], flags: tuple[str, ...]) -> 
         baseline=own.get("baseline", "none" if "none" in entrants else next(iter(entrants))),
         flags=flags,
     )
-
-
-def _entrants(given: str) -> dict[str, Entrant]:
-    if not given.endswith((".yaml", ".yml")):
-        return {name: Entrant(method=name) for name in given.split(",") if name}
-    try:
-        listed = yaml.safe_load(Path(given).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"--methods {given}: {error}") from None
-    if not isinstance(listed, Mapping) or not all(isinstance(v, Mapping) for v in listed.values()):
-        raise InputError(f"--methods {given} must map labels to {{method: ..., flags: {{...}}}}")
-    for label, entry in listed.items():
-        if "method" not in entry or set(entry) - {"method", "flags"}:
-            raise InputError(f"--methods {given}: {label} has {sorted(entry)}; it takes method and flags")
-    return {
-        str(label): Entrant(
-            method=entry["method"],
-            flags=tuple(w for k, v in (entry.get("flags") or {}).items() for w in (f"--{k}", str(v))),
-        )
-        for label, entry in listed.items()
-    }
 
 
 def _seeds(text: str) -> tuple[int, ...]:

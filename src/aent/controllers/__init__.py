@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from aent.controllers.anchor import Anchor
 from aent.controllers.band import Band
-from aent.controllers.base import Controller, Fixed
+from aent.controllers.base import Controller, Effect, Fixed, Foresighted
 from aent.controllers.dual import Dual, Lagrangian, Share
 from aent.controllers.gates import Gate, Sides
 from aent.controllers.pi import PI
 from aent.controllers.schedule import Cosine, Linear
 from aent.controllers.sign import SignStep
+from aent.controllers.track import Track
 
 __all__ = [
     "CONTROLLERS",
@@ -24,13 +25,16 @@ __all__ = [
     "Controller",
     "Cosine",
     "Dual",
+    "Effect",
     "Fixed",
+    "Foresighted",
     "Gate",
     "Lagrangian",
     "Linear",
     "Share",
     "Sides",
     "SignStep",
+    "Track",
 ]
 
 CONTROLLERS: dict[str, Callable[..., Controller]] = {
@@ -46,5 +50,6 @@ CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "Share": Share,
     "Sides": Sides,
     "SignStep": SignStep,
+    "Track": Track,
 }
 """The controllers that a recipe can name."""

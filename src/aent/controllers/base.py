@@ -33,6 +33,25 @@ class Controller(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What one optimiser step is about to do to the entropy, to first order, seen from the logits."""
+
+    pull: float
+    """Change of the mean entropy by the policy gradient: mean of ``A (g_t - Σ_j p_j g_j)``, g = dH/dz."""
+    push: float
+    """Change of it by a bonus with coefficient 1: mean of ``Σ_j g_j^2``, in the same unit as `pull`."""
+
+
+@runtime_checkable
+class Foresighted(Controller, Protocol):
+    """A controller that is shown the `Effect` behind each update, before the update."""
+
+    def foresee(self, effect: Effect) -> None:
+        """Take in what the steps behind the coming update did to the entropy."""
+        ...
+
+
 class Stateful:
     """Keeps some fields of a controller in checkpoints; its settings stay with the method."""
 

@@ -34,6 +34,32 @@ class Entrant:
     """Other flags, for instance its own learning rate."""
 
 
+def load_entrants(given: str) -> dict[str, Entrant]:
+    """Read ``name,name`` or the path of a YAML file ``{label: {method: SPEC, flags: {name: value}}}``.
+
+    Raises:
+        InputError: for a file that cannot be read, or holds something else.
+    """
+    if not given.endswith((".yaml", ".yml")):
+        return {name: Entrant(method=name) for name in given.split(",") if name}
+    try:
+        listed = yaml.safe_load(Path(given).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"--methods {given}: {error}") from None
+    if not isinstance(listed, Mapping) or not all(isinstance(v, Mapping) for v in listed.values()):
+        raise InputError(f"--methods {given} must map labels to {{method: ..., flags: {{...}}}}")
+    for label, entry in listed.items():
+        if "method" not in entry or set(entry) - {"method", "flags"}:
+            raise InputError(f"--methods {given}: {label} has {sorted(entry)}; it takes method and flags")
+    return {
+        str(label): Entrant(
+            method=entry["method"],
+            flags=tuple(w for k, v in (entry.get("flags") or {}).items() for w in (f"--{k}", str(v))),
+        )
+        for label, entry in listed.items()
+    }
+
+
 @dataclass(frozen=True)
 class Job:
     """One run of a comparison."""

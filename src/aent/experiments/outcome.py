@@ -20,6 +20,8 @@ from aent.experiments.folder import RunFolder, write
 from aent.experiments.statistics import area_under_curve, mean_over_seeds, paired_difference
 from aent.versions import versions
 
+SHARED = ("pass@", "entropy")
+"""What is told of the evaluations beside the headline's: ``pass@1 greedy``."""
 SCALARS = ("reward_area", "entropy_kept", "seconds")
 """What is one number per run: mean reward over training, entropy after / before, seconds of training."""
 
@@ -96,6 +98,11 @@ def _columns(run: RunFolder) -> tuple[Columns, Columns]:
     """The metrics of a run before and after, per problem; what is one number per run as one problem."""
     before, after = load_results(run.before), load_results(run.after)
     old, new = (per_problem(e.records, e.config.ks) for e in (before, after))
+    for name in (run.recipe.evaluation or {}).get("also") or {}:
+        for columns, folder in ((old, run.before), (new, run.after)):
+            other = load_results(folder / name)
+            measured = per_problem(other.records, other.config.ks)
+            columns |= {f"{key} {name}": v for key, v in measured.items() if key.startswith(SHARED)}
     rows = [row for row in run.read_metrics() if "loss" in row]
     scalars = {
         "reward_area": area_under_curve([r["step"] for r in rows], [r["reward"] for r in rows]),

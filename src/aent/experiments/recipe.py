@@ -29,7 +29,10 @@ class Recipe:
     policy: Mapping[str, Any] | None = None
     """A policy to make from scratch (see `aent.policies`), for a run without ``model_name_or_path``."""
     evaluation: Mapping[str, Any] | None = None
-    """How the policy is evaluated before and after (see `aent.evaluation`); None leaves that out."""
+    """How the policy is evaluated before and after (see `aent.evaluation`); None leaves that out.
+
+    ``also: {name: {field: value}}`` evaluates it in other ways too, each the section's with these changes.
+    """
     trainer: Mapping[str, Any] = field(default_factory=dict)
     """Options of TRL's trainer configuration and of its ModelConfig, by their names there."""
 

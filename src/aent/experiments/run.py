@@ -58,7 +58,7 @@ class Run:
         from aent.trl.fit import fitted
 
         fitted(self.args, load_method(self.recipe.method))
-        self._evaluation()
+        self._evaluations()
         self._check_packages()
         if self.model_args.model_name_or_path:
             check_model(self.model_args.model_name_or_path, **self._loading)
@@ -103,16 +103,14 @@ class Run:
         model = self.policy_path()
         if Path(model).exists():
             hush()
-        evaluation = self._evaluation()
         main = _is_main()
-        if evaluation and main:
-            self._evaluate(model, evaluation, folder.before, "before training")
+        if main:
+            self._evaluate(model, folder.before, "before training")
         if not folder.finished:
             self._train(model, folder)
-        if evaluation and main:
-            self._evaluate(str(folder.policy), evaluation, folder.after, "after training")
         if main:
-            self._conclude(folder, evaluated=evaluation is not None)
+            self._evaluate(str(folder.policy), folder.after, "after training")
+            self._conclude(folder, evaluated=self.recipe.evaluation is not None)
 
     def policy_path(self) -> str:
         """Return the folder or hub id to start from; make the policy where the recipe describes one."""
@@ -139,15 +137,25 @@ class Run:
     def _policy(self) -> Warmstart:
         return from_mapping("policy", Warmstart, self.recipe.policy or {})
 
-    def _evaluation(self) -> EvalConfig | None:
-        section = self.recipe.evaluation
-        return None if section is None else from_mapping("evaluation", EvalConfig, section)
+    def _evaluations(self) -> dict[str, EvalConfig]:
+        """The evaluations by the folder below that of the headline; the headline's, ``.``, comes last."""
+        if self.recipe.evaluation is None:
+            return {}
+        section = dict(self.recipe.evaluation)
+        others = section.pop("also", None) or {}
+        configs = {
+            name: from_mapping(f"evaluation.also.{name}", EvalConfig, {**section, **changes})
+            for name, changes in others.items()
+        }
+        return {**configs, ".": from_mapping("evaluation", EvalConfig, section)}
 
-    def _evaluate(self, model: str, config: EvalConfig, folder: Path, title: str) -> None:
-        if (folder / "results.json").exists():
-            return
-        title = f"evaluation {title}"
-        evaluate_folder(model, self.task, config, self.console, title, **self._loading).save(folder)
+    def _evaluate(self, model: str, folder: Path, title: str) -> None:
+        for name, config in self._evaluations().items():
+            place = folder / name
+            if not (place / "results.json").exists():
+                about = f"evaluation {title}" if name == "." else f"evaluation {title}, {name}"
+                made = evaluate_folder(model, self.task, config, self.console, about, **self._loading)
+                made.save(place)
 
     def _train(self, model: str, folder: RunFolder) -> None:
         lines = ProgressLines(self.console, f"{self.recipe.algorithm} {self.recipe.method['name']}")

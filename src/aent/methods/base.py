@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aent.controllers import Controller
 from aent.objective import entropy_bonus
+from aent.ops import EntropySlopes
 from aent.subsets import Full, Subset
 
 Edge = float | Float[Tensor, "batch tokens"]
@@ -64,6 +65,8 @@ class Tokens:
     """Mean reward of the completion's group; None where rollouts come in no groups."""
     clip: tuple[Edge, Edge] = (0.2, 0.2)
     """The host's clipping of the ratio to [1 - low, 1 + high]; in `Method.penalty`, that of `Method.clip`."""
+    slopes: EntropySlopes | None = None
+    """How the entropy answers to the logits; None unless the controller looks ahead."""
     weight: float | Float[Tensor, "batch #tokens"] = 1.0
     """What the host multiplies the policy's loss of each token with: vLLM's importance correction."""
     coef: float = 0.0

@@ -1,6 +1,6 @@
-"""AEnt: clamped entropy with a coefficient that holds it in a band."""
+"""AEnt: clamped entropy with a coefficient that holds it in a band, and the same with nothing to set."""
 
-from aent.controllers import Band
+from aent.controllers import Band, Track
 from aent.methods.base import Method, Paper
 from aent.subsets import Fraction
 
@@ -52,3 +52,15 @@ def aent(
         ),
         paper=AENT,
     )
+
+
+def aent_auto() -> Method:
+    """Clamped entropy held where the policy starts; nothing to set.
+
+    ``loss = policy_loss - coef * H(pi~)``, H in nats over the most likely two thirds of the vocabulary,
+    coef from `Track`: what undoes the policy gradient's own effect on the entropy, to first order, and a
+    correction that brings the entropy back to the mean of its first five values.
+
+    Source: ours; the clamped entropy and its bonus are arXiv 2509.03493's.
+    """
+    return Method(name="aent-auto", subset=Fraction(drop=0.33), controller=Track(), paper=AENT)

@@ -10,7 +10,7 @@ from aent.controllers import CONTROLLERS
 from aent.errors import InputError, unknown
 from aent.methods.advantages import entrocraft, entropy_advantage, stare
 from aent.methods.base import Method
-from aent.methods.clamped import aent
+from aent.methods.clamped import aent, aent_auto
 from aent.methods.classic import entropy_bonus, none
 from aent.methods.clipping import archer, ce_gppo, clip_higher
 from aent.methods.coefficient import aer, cosine_bonus, entropic, lagrangian, linear_bonus, sac, skywork
@@ -37,6 +37,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "none": none,
     "entropy-bonus": entropy_bonus,
     "aent": aent,
+    "aent-auto": aent_auto,
     "linear-bonus": linear_bonus,
     "cosine-bonus": cosine_bonus,
     "sac": sac,

@@ -25,14 +25,17 @@ from aent.ops.checks import (
     require_positive,
     require_targets,
 )
+from aent.ops.slopes import EntropySlopes, entropy_slopes
 from aent.ops.stats import TokenLoss, TokenStats
 from aent.subsets import Full, Subset
 
 __all__ = [
     "BACKENDS",
     "Backend",
+    "EntropySlopes",
     "TokenLoss",
     "TokenStats",
+    "entropy_slopes",
     "linear_token_loss",
     "linear_token_stats",
     "token_stats",

@@ -112,7 +112,7 @@ class _FromLogits(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.arithmetic, ctx.overwrite = arithmetic, overwrite
         measured = logits.new_empty(len(logits), MEASURED, dtype=statistics_dtype(logits))
-        with _no_autocast(logits):
+        with no_autocast(logits):
             arithmetic.measure(logits, targets, measured)
         return _outputs(ctx, measured, logits, targets)
 
@@ -123,7 +123,7 @@ class _FromLogits(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         logits, targets, *saved = ctx.saved_tensors
         grad = logits.detach() if ctx.overwrite else untouched(logits, tuple(logits.shape), logits.dtype)
-        with _no_autocast(logits):
+        with no_autocast(logits):
             given = _given(grads, ctx.arithmetic.head)
             ctx.arithmetic.differentiate(logits.detach(), targets, _kept(*saved), given, grad)
         if ctx.overwrite:
@@ -143,7 +143,7 @@ class _FromHidden(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.arithmetic = arithmetic
         measured = hidden.new_empty(len(hidden), MEASURED, dtype=statistics_dtype(hidden))
-        with _no_autocast(hidden):
+        with no_autocast(hidden):
             for rows, z, _, _ in _chunks(arithmetic, hidden, weight, bias):
                 arithmetic.measure(z, targets[rows], measured[rows])
         return _outputs(ctx, measured, hidden, weight, bias, targets)
@@ -155,7 +155,7 @@ class _FromHidden(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, targets, *saved = ctx.saved_tensors
         arithmetic: Arithmetic = ctx.arithmetic
-        with arithmetic.head.gather(), _no_autocast(hidden):
+        with arithmetic.head.gather(), no_autocast(hidden):
             kept, given = _kept(*saved), _given(grads, arithmetic.head)
             made = _gradients(arithmetic, ctx.needs_input_grad, hidden, weight, bias)
             for rows, z, h, w in _chunks(arithmetic, hidden, weight, bias):
@@ -185,7 +185,7 @@ class _Loss(torch.autograd.Function):
         needed = [wanted and x for x in ctx.needs_input_grad]
         made = _gradients(arithmetic, needed, hidden, weight, bias)
         total = measured.new_zeros(())
-        with _no_autocast(hidden):
+        with no_autocast(hidden):
             for rows, z, h, w in _chunks(arithmetic, hidden, weight, bias):
                 arithmetic.measure(z, targets[rows], measured[rows])
                 value, grads = _slopes(loss, measured[rows], [x[rows] for x in columns], wanted)
@@ -259,7 +259,8 @@ def _gradients(
     return HeadGradients(needed, hidden, weight, bias, dtype)
 
 
-def _no_autocast(x: Tensor) -> torch.autocast:
+def no_autocast(x: Tensor) -> torch.autocast:
+    """Switch autocast off: the dtypes of products are chosen by hand."""
     return torch.autocast(x.device.type, enabled=False)
 
 

@@ -65,7 +65,7 @@ def measure_(
     """Fill `out` (columns of `RowStats`) from the rows `z` (temperature-scaled); overwrites `z`."""
     stats = RowStats(*out.split(1, -1))
     cut = subset.cut(z)
-    w = None if cut is None else _weights(z, cut, scratch.w[: len(z)])
+    w = None if cut is None else subset_weights(z, cut, scratch.w[: len(z)])
     stats.peak.copy_(z.amax(-1, keepdim=True))
     stats.logp.copy_(z.gather(-1, targets[:, None]) - stats.peak)
     y = z.sub_(stats.peak).clamp_(min=FLOOR)
@@ -99,7 +99,11 @@ def differentiate_(
     """
     grad_logp, grad_entropy = grads.split(1, -1)
     row = Kept(*kept.split(1, -1))
-    w = None if type(subset) is Full else _weights(z, Cut(row.threshold, row.share), scratch.w[: len(z)])
+    w = (
+        None
+        if type(subset) is Full
+        else subset_weights(z, Cut(row.threshold, row.share), scratch.w[: len(z)])
+    )
     y = z.sub_(row.peak).clamp_(min=FLOOR)
     e = torch.exp(y, out=scratch.e[: len(z)])
     g = y.add_(row.entropy - row.kept_total.log()).mul_(-grad_entropy / row.kept_total)
@@ -118,7 +122,10 @@ def entropy_of(total: Float[Tensor, "rows 1"], moment: Float[Tensor, "rows 1"]) 
     return (total.log() - moment / total).clamp_(min=0)
 
 
-def _weights(z: Tensor, cut: Cut, out: Tensor) -> Tensor:
+def subset_weights(
+    z: Float[Tensor, "rows vocab"], cut: Cut, out: Float[Tensor, "rows vocab"]
+) -> Float[Tensor, "rows vocab"]:
+    """Fill `out` with the weight of each logit: 1 above the cut, its share at it, 0 below."""
     torch.ge(z, cut.threshold, out=out)
     if (cut.share < 1).any():
         above = torch.gt(z, cut.threshold, out=torch.empty_like(out))

@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from peft.utils import ModulesToSaveWrapper
@@ -23,9 +23,11 @@ from transformers import PreTrainedModel
 from trl.trainer import utils as host
 
 from aent.errors import InputError
-from aent.ops import TokenStats, linear_token_stats
+from aent.methods import Tokens
+from aent.ops import EntropySlopes, entropy_slopes, linear_token_stats
 from aent.subsets import Full, Subset
 
+T = TypeVar("T")
 KERNEL = "_ChunkedLogProbFunction"
 COMPACT = "_use_triton"
 FILLED = ("log_probs", "entropy")
@@ -115,6 +117,34 @@ class AEntOutput(host.FusedCausalLMOutput):
     clamped_entropy: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What was measured in one fused forward, each of shape (batch, positions)."""
+
+    entropy: Tensor
+    """Over the subset, nats."""
+    slopes: EntropySlopes | None
+    """Of that entropy; None where they were not asked for."""
+
+
+class ForwardPass:
+    """One forward pass for the loss: what the host reads, and what the method was shown."""
+
+    tokens: Tokens
+    full_entropy: Tensor
+    recorded: list[Recorded]
+
+    def __init__(self, inputs: dict[str, Any]):
+        self.inputs = inputs
+
+    def measured(self, length: int) -> tuple[Tensor, EntropySlopes | None]:
+        """Return entropy and slopes of the last `length` positions, each of shape (batch, tokens)."""
+        entropy = torch.cat([made.entropy for made in self.recorded])[:, -length:]
+        slopes = [made.slopes for made in self.recorded if made.slopes is not None]
+        whole = (torch.cat(parts)[:, -length:] for parts in zip(*slopes, strict=True))
+        return entropy, EntropySlopes(*whole) if slopes else None
+
+
 class EntropyHead:
     """Scores the tokens of a fused forward and keeps their clamped entropy (nats) while recording."""
 
@@ -122,17 +152,23 @@ class EntropyHead:
         self.subset = subset
         self.bonus = False
         """Whether the loss will carry the entropy; if not, the host's own kernel stays in charge."""
-        self._recorded: list[tuple[Tensor, Tensor]] | None = None
+        self.slopes = False
+        """Whether the slopes of the entropy are measured with it."""
+        self._recorded: list[Recorded] | None = None
 
     @contextmanager
-    def recording(self) -> Iterator[list[tuple[Tensor, Tensor]]]:
-        """Collect clamped and full entropy of every fused forward, each of shape (batch, positions)."""
-        recorded: list[tuple[Tensor, Tensor]] = []
+    def recording(self) -> Iterator["list[Recorded]"]:
+        """Collect what is measured in every fused forward."""
+        recorded: list[Recorded] = []
         self._recorded = recorded
         try:
             yield recorded
         finally:
             self._recorded = None
+
+    @property
+    def _sloping(self) -> bool:
+        return self.slopes and self._recorded is not None
 
     def attach(self, model: nn.Module) -> None:
         """Wrap the forward of a model that TRL has given a fused head.
@@ -154,8 +190,9 @@ class EntropyHead:
             if not fused_lm_head:
                 return inner(*args, **kwargs)
             host_forward = functools.partial(inner, *args, fused_lm_head=True, **kwargs)
-            if self.bonus:
-                output, clamped = self._score(host_forward)
+            slopes = None
+            if self.bonus or self._sloping:
+                output, clamped, slopes = self._score(host_forward)
             elif self._recorded is None:
                 return host_forward()
             elif isinstance(self.subset, Full):  # the host's own entropy is the one asked for
@@ -165,18 +202,20 @@ class EntropyHead:
                 output, clamped = self._measure(host_forward, _labelled(**kwargs))
             check_sharding(model)
             if self._recorded is not None:
-                self._recorded.append((clamped, output.entropy))
+                self._recorded.append(Recorded(clamped, slopes))
             return AEntOutput(**output, clamped_entropy=clamped)
 
         model.forward = types.MethodType(forward, model)
 
-    def _score(self, host_forward: Callable[[], Any]) -> tuple[Any, Tensor]:
-        """Run the host's forward with our kernel for its own; return output and clamped entropy."""
+    def _score(self, host_forward: Callable[[], Any]) -> "tuple[Any, Tensor, EntropySlopes | None]":
+        """Run the host's forward with our kernel for its own; return output, clamped entropy and slopes."""
         kernel, found = getattr(host, KERNEL), list[Tensor]()
 
         def apply(*args: Any) -> tuple[Tensor | None, ...]:
-            stats = self._statistics(*args)
+            stats = self._through(linear_token_stats, *args)
             found.append(stats.entropy)
+            if self._sloping:
+                found.extend(self._through(entropy_slopes, *args))
             *given, outputs = args
             others = tuple(name for name in outputs if name not in FILLED)
             full_entropy = stats.full_entropy if "entropy" in outputs else None
@@ -188,7 +227,8 @@ class EntropyHead:
         # Only the positions that carry a label need a score, on any device
         with _in_place(apply, **{COMPACT: lambda device: True}):
             output = host_forward()
-        return output, _spread(found, output.label_mask)
+        clamped, *slopes = (_spread(flat, output.label_mask) for flat in found)
+        return output, clamped, EntropySlopes(*slopes) if slopes else None
 
     def _measure(self, host_forward: Callable[[], Any], labelled: Tensor) -> tuple[Any, Tensor]:
         """Run the host's forward as it is, and our kernel without gradient beside its own."""
@@ -198,19 +238,21 @@ class EntropyHead:
             every = len(targets) == labelled.numel()
             rows = labelled.flatten().to(targets.device) if every else slice(None)
             with torch.no_grad():
-                stats = self._statistics(hidden[rows], weight, bias, targets[rows], *rest)
+                args = hidden[rows], weight, bias, targets[rows], *rest
+                stats = self._through(linear_token_stats, *args)
             found.append(stats.entropy)
             return kernel.apply(hidden, weight, bias, targets, *rest)
 
         with _in_place(apply):
             output = host_forward()
-        return output, _spread(found, output.label_mask)
+        (flat,) = found  # one call of the kernel per forward
+        return output, _spread(flat, output.label_mask)
 
-    def _statistics(
-        self, hidden: Tensor, weight: Any, bias: Any, targets: Tensor,
+    def _through(
+        self, door: Callable[..., T], hidden: Tensor, weight: Any, bias: Any, targets: Tensor,
         temperature: float, _: int, softcap: float | None, scale: float, *__: Any,
-    ) -> TokenStats:  # fmt: skip
-        """Take the arguments of the host's kernel.
+    ) -> T:  # fmt: skip
+        """Call a function of `aent.ops` with the arguments of the host's kernel.
 
         Its logits ``c tanh(s z / c) / T`` are ``c' tanh(z / c') / T'`` with ``c' = c / s``, ``T' = T / s``,
         which leaves hidden states of low precision as they are.
@@ -221,7 +263,7 @@ class EntropyHead:
         made: list[Any] = [
             x if x is None or torch.is_autocast_enabled(device) else x.to(hidden.dtype) for x in head
         ]
-        return linear_token_stats(
+        return door(
             hidden,
             made[0],
             targets,
@@ -255,7 +297,6 @@ def _labelled(labels: Tensor | None = None, shift_labels: Tensor | None = None, 
     return shift_labels != -100
 
 
-def _spread(found: list[Tensor], mask: Tensor) -> Tensor:
+def _spread(flat: Tensor, mask: Tensor) -> Tensor:
     """Put the values of the labelled positions where they belong, with zeros around them."""
-    (flat,) = found  # one call of the kernel per forward
     return flat.new_zeros(mask.shape).masked_scatter(mask, flat)

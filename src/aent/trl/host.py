@@ -90,3 +90,15 @@ def group_baseline(
         flat = advantages.flatten()
         advantages = (advantages - flat.nanmean()) / (nanstd(flat) + 1e-4)
     return torch.where(others > 0, advantages, torch.nan)
+
+
+def filled(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
+    """Give a completion that nothing scored its group's mean."""
+    return torch.where(rewards.isnan(), rewards.nanmean(1, keepdim=True), rewards).nan_to_num(0.0)
+
+
+def gather_all(accelerator: Any, values: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+    """Gather as many values as each rank has; every rank takes part, also one that has none."""
+    padded = accelerator.pad_across_processes(values, dim=0, pad_index=torch.nan)
+    gathered = accelerator.gather(padded)
+    return gathered[~gathered.isnan()]

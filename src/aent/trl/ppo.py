@@ -25,8 +25,8 @@ from aent.errors import InputError, unknown
 from aent.methods import Rollouts
 from aent.objective import group_advantages, masked_sum
 from aent.trl.config import AEntArguments
-from aent.trl.host import CLIPPED, host_mean, token_mask
-from aent.trl.trainers import AEntMixin, filled
+from aent.trl.host import CLIPPED, filled, host_mean, token_mask
+from aent.trl.trainers import AEntMixin
 
 CRITICS = ("own", "shared")
 TOKEN_LOSSES = tuple(loss for loss in CLIPPED if loss != "luspo")

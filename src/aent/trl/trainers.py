@@ -13,13 +13,30 @@ from torch import Tensor
 from transformers import TrainerCallback
 from trl import GRPOTrainer, RLOOTrainer
 
+from aent.controllers import Effect, Foresighted
 from aent.errors import InputError
 from aent.methods import Method, Rollouts, Tokens, load_method
-from aent.objective import clip_edges, group_advantages, masked_sum, measured, token_advantages, with_terms
+from aent.objective import (
+    clip_edges,
+    first_order_effect,
+    group_advantages,
+    masked_sum,
+    measured,
+    token_advantages,
+    with_terms,
+)
 from aent.subsets import Full
 from aent.trl.fit import fitted
-from aent.trl.head import EntropyHead, check_host
-from aent.trl.host import VISION, group_baseline, has_token_ratio, host_mean, token_mask
+from aent.trl.head import EntropyHead, ForwardPass, check_host
+from aent.trl.host import (
+    VISION,
+    filled,
+    gather_all,
+    group_baseline,
+    has_token_ratio,
+    host_mean,
+    token_mask,
+)
 from aent.trl.rewards import checked_reward
 
 STATE_KEY = "aent"
@@ -62,13 +79,13 @@ class AEntMixin:
         self.method = load_method("aent" if given is None else given)
         if args is not None:
             args = fitted(args, self.method)
-        self._aent_forward: _Forward | None = None
+        self._aent_forward: ForwardPass | None = None
         self._aent_scored: list[Tensor] | None = None
         super().__init__(model, _checked(reward_funcs), args, *positional, **keywords)  # type: ignore[call-arg]
         if paper := self.method.paper:  # what the model card cites
             self._paper = {"title": paper.title, "id": paper.arxiv, "citation": paper.citation}
         self.controller = copy.deepcopy(self.method.controller)
-        self._aent_window = torch.zeros(4)  # sums over tokens: clamped and full entropy, their weights
+        self._aent_window = torch.zeros(6)  # sums: clamped and full entropy, their weights, pull and push
         self._aent_buffer: Any = None
         self._aent_tokens = 1.0
         self._aent_rollouts = 0
@@ -78,6 +95,7 @@ class AEntMixin:
             cast(Any, self).add_callback(_Controlling(self))
         if not isinstance(self.method.subset, Full) or "bonus" in self.method.parts:
             self._aent_head = EntropyHead(self.method.subset)
+            self._aent_head.slopes = isinstance(self.controller, Foresighted)
             host_model = cast(Any, self).model
             base = getattr(host_model, "get_base_model", lambda: host_model)()
             self._aent_head.attach(base)
@@ -191,25 +209,21 @@ class AEntMixin:
         tokens, full = forward.tokens, forward.full_entropy
         weight, mask = measured(self.method, tokens), tokens.mask
         sums = [masked_sum(tokens.entropy, weight), masked_sum(full, mask), weight.sum(), mask.sum()]
-        window = torch.stack([s.detach().float() for s in sums])
+        mean, count = partial(host_mean, self, inputs), self._aent_normalizer()
+        effect = first_order_effect(tokens, host_mean=mean, count=count)
+        window = torch.stack([s.detach().float() for s in (*sums, *effect)])
         if not cast(Any, self).model.training:
-            self._aent_log("eval", window)
+            self._aent_log("eval", self._aent_reduced(window))
             return loss
         self._aent_window = self._aent_window.to(window.device) + window
-        return with_terms(
-            loss,
-            self.method,
-            tokens,
-            host_mean=partial(host_mean, self, inputs),
-            count=self._aent_normalizer(),
-        )
+        return with_terms(loss, self.method, tokens, host_mean=mean, count=count)
 
     @contextmanager
-    def _aent_in_forward(self, inputs: dict[str, Any]) -> Iterator["_Forward"]:
+    def _aent_in_forward(self, inputs: dict[str, Any]) -> Iterator[ForwardPass]:
         """Let the method see the tokens between the host's forward pass and its loss."""
         host = cast(Any, self)
         edges = host.epsilon_low, host.epsilon_high
-        self._aent_forward = _Forward(inputs)
+        self._aent_forward = ForwardPass(inputs)
         try:
             if self._aent_head is None:
                 yield self._aent_forward
@@ -228,7 +242,7 @@ class AEntMixin:
             logp = self._aent_before_loss(self._aent_forward, logp, full)
         return logp, full, aux
 
-    def _aent_before_loss(self, forward: "_Forward", logp: Tensor, full: Tensor) -> Tensor:
+    def _aent_before_loss(self, forward: ForwardPass, logp: Tensor, full: Tensor) -> Tensor:
         """Show the method the tokens; what it changes goes where the host will read it."""
         host, inputs = cast(Any, self), forward.inputs
         forward.full_entropy = full
@@ -248,10 +262,10 @@ class AEntMixin:
                 logp = logp.detach() + weight * (logp - logp.detach())
         return logp
 
-    def _aent_see(self, forward: "_Forward", logp: Tensor, full: Tensor) -> Tokens:
+    def _aent_see(self, forward: ForwardPass, logp: Tensor, full: Tensor) -> Tokens:
         host, inputs = cast(Any, self), forward.inputs
         mask, advantages = token_mask(inputs), inputs["advantages"]
-        entropy = forward.clamped(mask.size(1)) if self._aent_head is not None else full
+        entropy, slopes = (full, None) if self._aent_head is None else forward.measured(mask.size(1))
         if entropy.shape != mask.shape:
             raise InputError(
                 f"TRL scored tokens of shape {tuple(entropy.shape)} for a mask of {tuple(mask.shape)}; "
@@ -261,6 +275,7 @@ class AEntMixin:
             logp=logp,
             old_logp=inputs.get("old_per_token_logps", inputs.get(OLD_LOGP, logp.detach())),
             entropy=entropy,
+            slopes=slopes if host.model.training else None,
             advantages=(advantages if advantages.dim() == 2 else advantages[:, None]).expand_as(logp),
             mask=mask,
             ref_logp=inputs.get("ref_per_token_logps"),
@@ -270,7 +285,7 @@ class AEntMixin:
             coef=self.coef,
             measured=self._aent_measured,
             band=None if self.controller is None else self.controller.band,
-            gather=partial(_gather_all, host.accelerator),
+            gather=partial(gather_all, host.accelerator),
         )
 
     def _aent_normalizer(self) -> float:
@@ -282,10 +297,13 @@ class AEntMixin:
 
     # Controller: once per optimiser step
 
-    def _aent_log(self, mode: str, window: Tensor) -> float | None:
+    def _aent_reduced(self, window: Tensor) -> list[float]:
+        return cast(Any, self).accelerator.reduce(window, reduction="sum").tolist()
+
+    def _aent_log(self, mode: str, sums: list[float]) -> float | None:
         """Log the entropies of a window summed over ranks; return the clamped one, None without tokens."""
         host = cast(Any, self)
-        clamped, full, weight, count = host.accelerator.reduce(window, reduction="sum").tolist()
+        clamped, full, weight, count = sums[:4]
         metrics = host._metrics[mode]
         if count > 0:
             metrics["aent/full_entropy"].append(full / count)
@@ -306,10 +324,13 @@ class AEntMixin:
         if getattr(host.args, "aent_update", "step") == "rollout" and rollouts == self._aent_rollouts:
             return
         self._aent_rollouts = rollouts
-        entropy = self._aent_log("train", self._aent_window)
+        sums = self._aent_reduced(self._aent_window)
+        entropy = self._aent_log("train", sums)
         self._aent_window = torch.zeros_like(self._aent_window)
         if entropy is not None and self.controller is not None:
             self._aent_measured = entropy
+            if isinstance(self.controller, Foresighted):
+                self.controller.foresee(Effect(pull=sums[4], push=sums[5]))
             self.controller.update(entropy)
             self._aent_switch_head()
 
@@ -332,20 +353,6 @@ class AEntMixin:
         self._aent_window = torch.tensor(state["window"])
         self._aent_measured = state["measured"]
         self._aent_switch_head()
-
-
-class _Forward:
-    """One forward pass for the loss: what the host reads, and what the method was shown."""
-
-    tokens: Tokens
-    full_entropy: Float[Tensor, "batch tokens"]
-    recorded: list[tuple[Tensor, Tensor]]
-
-    def __init__(self, inputs: dict[str, Any]):
-        self.inputs = inputs
-
-    def clamped(self, length: int) -> Float[Tensor, "batch tokens"]:
-        return torch.cat([clamped for clamped, _ in self.recorded])[:, -length:]
 
 
 class _Controlling(TrainerCallback):
@@ -382,15 +389,3 @@ def _checked(reward_funcs: Any) -> Any:
     if isinstance(reward_funcs, list):
         return [checked_reward(f) for f in reward_funcs]
     return checked_reward(reward_funcs)
-
-
-def filled(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
-    """Give a completion that nothing scored its group's mean."""
-    return torch.where(rewards.isnan(), rewards.nanmean(1, keepdim=True), rewards).nan_to_num(0.0)
-
-
-def _gather_all(accelerator: Any, values: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
-    """Gather as many values as each rank has; every rank takes part, also one that has none."""
-    padded = accelerator.pad_across_processes(values, dim=0, pad_index=torch.nan)
-    gathered = accelerator.gather(padded)
-    return gathered[~gathered.isnan()]

@@ -1,0 +1,255 @@
+"""The evidence: methods tuned alike on development tasks, then compared on tasks they were not tuned on.
+
+    python benchmarks/evidence.py tune        # every candidate on the development tasks
+    python benchmarks/evidence.py choose      # the best of each method -> benchmarks/evidence/settings.yaml
+    python benchmarks/evidence.py evaluate    # these settings on the evaluation tasks, seed by seed
+    python benchmarks/evidence.py tables      # what docs/results.md shows of it
+
+The recipes are ``benchmarks/evidence/dev-*.yaml`` and ``eval-*.yaml``, the candidates, as many for every
+method, ``candidates.yaml``. Runs that are in ``results.jsonl`` are not repeated, so a stage can be stopped
+at any time and goes on on any machine; the run folders themselves go to --folder and are not needed again.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.console import Console
+
+from aent.evaluation import load_results
+from aent.evaluation.metrics import PerProblem, pass_at_k
+from aent.experiments.compare import Comparison, ComparisonFolder, Job, Workers, load_entrants
+from aent.experiments.folder import RunFolder
+from aent.experiments.recipe import load_recipe
+from aent.experiments.statistics import area_under_curve, mean_over_seeds, paired_difference
+from aent.versions import versions
+
+HERE = Path(__file__).parent / "evidence"
+RESULTS, CANDIDATES, SETTINGS = HERE / "results.jsonl", HERE / "candidates.yaml", HERE / "settings.yaml"
+STAGES = {
+    "tune": ("dev-*.yaml", CANDIDATES, (100,)),
+    "evaluate": ("eval-*.yaml", SETTINGS, (0, 1, 2, 3, 4)),
+}
+"""Of each stage: its recipes, its methods, and its seeds in their order."""
+BASELINE = "none"
+METRICS = (("pass@1", "headline", 1), ("pass@16", "headline", 16), ("pass@1, T = 1", "sampled", 1),
+           ("greedy", "greedy", 1))  # fmt: skip
+"""The columns of the tables: name, evaluation, k."""
+
+
+def main() -> None:
+    """Run the stage that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("stage", choices=[*STAGES, "choose", "tables"])
+    parser.add_argument("--folder", type=Path, default=Path("runs/evidence"))
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--methods", help="only these: none,aent")
+    parser.add_argument("--recipes", help="only these: dev-countdown")
+    parser.add_argument("--seeds", type=int, help="only the first so many")
+    given = parser.parse_args()
+    if given.stage == "choose":
+        choose()
+    elif given.stage == "tables":
+        tables()
+    else:
+        run(given.stage, given.folder, given.jobs, given.methods, given.recipes, given.seeds)
+
+
+def run(stage: str, folder: Path, count: int, only: str | None, where: str | None, seeds: int | None) -> None:
+    """Do the runs of a stage that are missing: every recipe with one seed before the next seed."""
+    pattern, methods, of_stage = STAGES[stage]
+    entrants = {
+        label: entrant
+        for label, entrant in load_entrants(str(methods)).items()
+        if only is None or method_of(label) in only.split(",")
+    }
+    recipes = [p for p in sorted(HERE.glob(pattern)) if where is None or p.stem in where.split(",")]
+    for seed in of_stage[:seeds]:
+        for recipe in recipes:
+            comparison = Comparison(
+                recipe=str(recipe),
+                entrants=entrants,
+                algorithms=(load_recipe(str(recipe)).algorithm,),
+                seeds=(seed,),
+                baseline=next(iter(entrants)),
+            )
+            missing = [job for job in comparison.jobs if not known(stage, comparison, job)]
+            if missing:
+                work(stage, comparison, ComparisonFolder(folder / stage / recipe.stem), missing, count)
+
+
+def work(stage: str, comparison: Comparison, place: ComparisonFolder, missing: Sequence[Job], count: int):
+    """Run the jobs; write each down as soon as it is done."""
+    from aent.cli.train import prepared
+
+    prepared(comparison.argv(missing[0]))[0].policy_path()  # once, before the runs look for it
+    workers, waiting, console = Workers(comparison, place, count=count), set(missing), Console()
+
+    def note() -> None:
+        for job in [job for job in waiting if place.is_done(job, evaluated=True)]:
+            waiting.discard(job)
+            row = {**identity(stage, comparison, job), **outcome(place.run(job))}
+            with RESULTS.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            console.print(f"{row['recipe']} {job.name}: {summary(row)}", highlight=False)
+
+    workers.run(missing, note)
+    for job, code in workers.failed.items():
+        console.print(f"{job.name} failed with {code}: {place.log(job)}", highlight=False)
+
+
+def identity(stage: str, comparison: Comparison, job: Job) -> dict[str, Any]:
+    """What makes a run the one that it is."""
+    entrant = comparison.entrants[job.label]
+    return {
+        "stage": stage,
+        "recipe": Path(comparison.recipe).stem,
+        "label": job.label,
+        "method": entrant.method,
+        "flags": list(entrant.flags),
+        "algorithm": job.algorithm,
+        "seed": job.seed,
+    }
+
+
+def known(stage: str, comparison: Comparison, job: Job) -> bool:
+    """Whether the run is written down, with these very settings."""
+    wanted = identity(stage, comparison, job)
+    return any(all(row[key] == value for key, value in wanted.items()) for row in results())
+
+
+def results() -> list[dict[str, Any]]:
+    """All runs that were written down."""
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+
+
+def outcome(run: RunFolder) -> dict[str, Any]:
+    """What is kept of a run: correct answers per problem before and after, and its curves."""
+    rows = [row for row in run.read_metrics() if "loss" in row]
+    steps = [row["step"] for row in rows]
+    others = list((run.recipe.evaluation or {}).get("also") or {})
+    return {
+        "before": {"headline": measured(run.before)} | {n: measured(run.before / n) for n in others},
+        "after": {"headline": measured(run.after)} | {n: measured(run.after / n) for n in others},
+        "reward_area": area_under_curve(steps, [row["reward"] for row in rows]),
+        "entropy": [round(row.get("aent/full_entropy", row["entropy"]), 4) for row in rows],
+        "clamped": [round(row["aent/entropy"], 4) for row in rows if "aent/entropy" in row],
+        "aim": [round(row["aent/low"], 4) for row in rows if "aent/low" in row],
+        "coef": [round(row["aent/coef"], 5) for row in rows if "aent/coef" in row],
+        "seconds": round(sum(row["step_time"] for row in rows) / len(rows) * steps[-1], 1),
+        "versions": versions(),
+    }
+
+
+def measured(folder: Path) -> dict[str, Any]:
+    """Of an evaluation: correct answers of each problem, of how many, and the means beside them."""
+    made = load_results(folder)
+    correct = [0] * (made.records[-1].problem + 1)
+    for record in made.records:
+        correct[record.problem] += record.correct
+    means = {name: round(made.metrics[name].value, 4) for name in ("entropy", "length")}
+    return {"correct": correct, "samples": made.config.samples, **means}
+
+
+def column(row: Mapping[str, Any], evaluation: str, k: int, when: str = "after") -> PerProblem:
+    """pass@k of a run, per problem."""
+    found = row[when][evaluation]
+    values = pass_at_k(np.array(found["correct"]), found["samples"], k)
+    return PerProblem(values, np.ones(len(values)))
+
+
+def summary(row: Mapping[str, Any]) -> str:
+    """The columns of a run in one line."""
+    shown = (f"{name} {mean_over_seeds([column(row, where, k)]):.3f}" for name, where, k in METRICS)
+    return ", ".join(shown) + f", {row['seconds']} s"
+
+
+def method_of(label: str) -> str:
+    """The method that a candidate, ``method.variant``, belongs to."""
+    return label.partition(".")[0]
+
+
+def choose() -> None:
+    """Write the candidate of each method with the highest pass@1 of the headline, mean of the dev tasks."""
+    candidates = yaml.safe_load(CANDIDATES.read_text())
+    recipes = [p.stem for p in sorted(HERE.glob(STAGES["tune"][0]))]
+    chosen: dict[str, Any] = {}
+    best: dict[str, tuple[float, float]] = {}
+    for label, entry in candidates.items():
+        rows = [row for row in results() if row["stage"] == "tune" and row["label"] == label]
+        if {row["recipe"] for row in rows} != set(recipes):
+            print(f"{label} was not run on all of {', '.join(recipes)}; left out")
+            continue
+        once, often = (mean_over_seeds([column(row, "headline", k) for row in rows]) for k in (1, 16))
+        score = once, often
+        print(f"{label:24} pass@1 {score[0]:.4f} pass@16 {score[1]:.4f}")
+        name = method_of(label)
+        if name not in best or score > best[name]:
+            best[name], chosen[name] = score, {**entry}
+    head = "# Written by `python benchmarks/evidence.py choose` from the runs on the development tasks.\n"
+    SETTINGS.write_text(head + yaml.safe_dump(chosen, sort_keys=False))
+
+
+def tables() -> None:
+    """Print the results of the evaluation tasks as Markdown, one table for each and their mean ranks."""
+    rows = [row for row in results() if row["stage"] == "evaluate"]
+    ranks: dict[str, list[float]] = {}
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        of_recipe = [row for row in rows if row["recipe"] == recipe]
+        print(f"\n### {recipe}\n\n{table(of_recipe)}")
+        values = {
+            label: mean_over_seeds([column(row, "headline", 1) for row in runs(of_recipe, label)])
+            for label in labels(of_recipe)
+        }
+        for method, value in values.items():
+            better = sum(other > value for other in values.values())
+            tied = sum(other == value for other in values.values())
+            ranks.setdefault(method, []).append(better + (1 + tied) / 2)
+    print("\n### Mean rank by pass@1\n")
+    for method, found in sorted(ranks.items(), key=lambda item: np.mean(item[1])):
+        print(f"- {method}: {np.mean(found):.2f}")
+
+
+def labels(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The methods there, in order."""
+    return list(dict.fromkeys(row["label"] for row in rows))
+
+
+def runs(rows: Sequence[Mapping[str, Any]], label: str) -> list[Mapping[str, Any]]:
+    """The runs of a method, by seed."""
+    return sorted((row for row in rows if row["label"] == label), key=lambda row: row["seed"])
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line per method; in brackets the paired difference from plain GRPO with its 95 % interval."""
+    lines = ["| method | seeds | " + " | ".join(name for name, _, _ in METRICS) + " | entropy kept |"]
+    lines.append("|" + "---|" * (len(METRICS) + 3))
+    start = runs(rows, BASELINE)[:1]
+    cells = [f"{mean_over_seeds([column(r, e, k, 'before') for r in start]):.3f}" for _, e, k in METRICS]
+    lines.append(f"| start | | {' | '.join(cells)} | 1.00 |")
+    for label in labels(rows):
+        own = runs(rows, label)
+        seeds = {row["seed"] for row in own}
+        base = [row for row in runs(rows, BASELINE) if row["seed"] in seeds]
+        own = [row for row in own if row["seed"] in {row["seed"] for row in base}]
+        kept = np.mean([r["after"]["sampled"]["entropy"] / r["before"]["sampled"]["entropy"] for r in own])
+        cells = [_cell(own, base, evaluation, k, label) for _, evaluation, k in METRICS]
+        lines.append(f"| {label} | {len(own)} | {' | '.join(cells)} | {kept:.2f} |")
+    return "\n".join(lines)
+
+
+def _cell(own: Sequence[Any], base: Sequence[Any], evaluation: str, k: int, label: str) -> str:
+    after, before = ([column(row, evaluation, k) for row in rows] for rows in (own, base))
+    value = f"{mean_over_seeds(after):.3f}"
+    if label == BASELINE:
+        return value
+    change, low, high = paired_difference(before, after)
+    return f"{value} ({change:+.3f} [{low:+.3f}, {high:+.3f}])"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""How the entropy of a token's distribution answers to its logits: what a controller needs to look ahead."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from aent.ops.arithmetic import statistics_dtype
+from aent.ops.autograd import no_autocast
+from aent.ops.checks import require_head, require_targets
+from aent.ops.head import Head
+from aent.ops.rows import FLOOR, slices, subset_weights
+from aent.subsets import Full, Subset
+
+MOST = 4096
+"""Rows that are measured, evenly spaced where there are more: their means are what is asked for."""
+CHUNK = 1 << 20
+"""Logits made at a time."""
+
+
+class EntropySlopes(NamedTuple):
+    """Sums over the vocabulary of the entropy's gradient g = dH/dz (nats per unit of logit), per token.
+
+    All are 0 for the rows that were not measured.
+    """
+
+    target: Float[Tensor, "*batch"]
+    """g_t, at the token itself."""
+    mean: Float[Tensor, "*batch"]
+    """Σ_j p_j g_j, under the whole policy p."""
+    square: Float[Tensor, "*batch"]
+    """Σ_j g_j^2."""
+    measured: Float[Tensor, "*batch"]
+    """1 for the rows that were measured, else 0."""
+
+
+@torch.no_grad()
+def entropy_slopes(
+    hidden: Float[Tensor, "rows dim"],
+    weight: Float[Tensor, "vocab dim"],
+    targets: Int[Tensor, " rows"],
+    *,
+    bias: Float[Tensor, " vocab"] | None = None,
+    subset: Subset = Full(),
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    gather: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> EntropySlopes:
+    """Measure the slopes of the (clamped) entropy of at most `MOST` rows, evenly spaced.
+
+    With q the policy renormalised on the subset of weights w, z the logits after the temperature and
+    H in nats: ``g_j = dH/dz_j = -w_j q_j (log q_j + H)``. A softcap enters as the derivative of
+    ``c tanh(z / c)``, squared, as both changes of logits that are compared go through it.
+
+    A policy-gradient step on one token with advantage A moves the logits along ``A ([j = t] - p_j)``, and
+    so the entropy, to first order, by ``A (target - mean)``; a step along the entropy's own gradient moves
+    it by ``square``.
+
+    Source: the derivatives are those of arXiv 2509.03493's clamped entropy; comparing the two steps is ours.
+
+    Raises:
+        InputError: on shapes or dtypes that do not fit, or targets outside the vocabulary.
+    """
+    head = Head(statistics_dtype(hidden), temperature, softcap)
+    stride = max(1, -(-len(hidden) // MOST))
+    found = hidden.new_zeros(4, len(hidden), dtype=head.dtype)
+    with gather(), no_autocast(hidden):
+        require_head(hidden, weight, bias)
+        require_targets(targets, "hidden", hidden, vocab=len(weight))
+        made = [None if x is None else x.to(head.dtype) for x in (weight, bias)]
+        for rows in slices(len(hidden[::stride]), max(1, CHUNK // len(weight))):
+            h, t = hidden[::stride][rows], targets[::stride][rows]
+            z = torch.nn.functional.linear(h.to(head.dtype), made[0], made[1])  # type: ignore[arg-type]
+            found[:3, ::stride][:, rows] = _sums(z, head.scale_(z), t, subset)
+    found[3, ::stride] = 1
+    return EntropySlopes(*found)
+
+
+def _sums(z: Tensor, slope: Tensor | None, targets: Tensor, subset: Subset) -> Float[Tensor, "3 rows"]:
+    cut = subset.cut(z)
+    y = (z - z.amax(-1, keepdim=True)).clamp_(min=FLOOR)
+    e = y.exp()
+    p = e / e.sum(-1, keepdim=True)
+    if cut is not None:
+        e *= subset_weights(z, cut, torch.empty_like(z))
+    total = e.sum(-1, keepdim=True)
+    q, log_q = e / total, y - total.log()
+    g = -q * (log_q + -(q * log_q).sum(-1, keepdim=True))
+    if slope is not None:
+        g, p = g * slope, p * slope
+    at = g.gather(-1, targets[:, None])[:, 0]
+    if slope is not None:
+        at = at * slope.gather(-1, targets[:, None])[:, 0]
+    return torch.stack([at, (p * g).sum(-1), g.square().sum(-1)])

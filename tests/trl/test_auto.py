@@ -1,0 +1,63 @@
+"""`aent-auto` in training: what its controller is shown, against naive logits and autograd."""
+
+import pytest
+import torch
+from stepping import naive_logits, rollout, weights
+
+from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
+
+
+def naive_effect(trainer, inputs, drop):
+    """Per token, (u . g, g . g): u = A ([j = t] - p_j) and g the clamped entropy's gradient, by autograd."""
+    with torch.no_grad():
+        logits = naive_logits(trainer.model, inputs, trainer.temperature)
+    kept = logits.detach().clone().requires_grad_()
+    dropped = kept.topk(int(drop * kept.size(-1)), largest=False).indices
+    log_q = kept.scatter(-1, dropped, -torch.inf).log_softmax(-1)
+    entropy = -(log_q.exp() * log_q.masked_fill(log_q.isinf(), 0)).sum(-1)
+    (g,) = torch.autograd.grad(entropy.sum(), kept)
+    hot = torch.nn.functional.one_hot(inputs["completion_ids"], logits.size(-1))
+    u = inputs["advantages"][:, None, None] * (hot - logits.softmax(-1))
+    return (u * g).sum(-1), g.square().sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"), [(AEntGRPOTrainer, AEntGRPOConfig), (AEntRLOOTrainer, AEntRLOOConfig)]
+)
+def test_the_controller_is_shown_the_first_order_effects(kind, config, build, options):
+    trainer = build(kind, config, options, method="aent-auto")
+    inputs = rollout(trainer, 16)
+    trainer._compute_loss(trainer.model, inputs)
+    along, square = naive_effect(trainer, inputs, 0.33)
+    mask = inputs["completion_mask"]
+    completions = (along * mask).sum(1)
+    pull = completions.sum() / mask.sum() if kind is AEntGRPOTrainer else completions.mean()
+    push = (square * mask).sum() / mask.sum()
+    assert pull.abs() > 1e-4  # the comparison has something to see
+    assert trainer._aent_window[4:].tolist() == pytest.approx([pull.item(), push.item()], rel=1e-3)
+
+
+def test_a_step_in_two_parts_is_one_step(build, options):
+    options |= {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
+    rollout(trainer, 16)
+    pull = push = tokens = 0.0
+    for inputs in trainer._buffered_inputs:
+        trainer._compute_loss(trainer.model, inputs)
+        along, square = naive_effect(trainer, inputs, 0.33)
+        mask = inputs["completion_mask"]
+        pull, push = pull + (along * mask).sum(), push + (square * mask).sum()
+        tokens += mask.sum()
+    expected = [(pull / tokens).item(), (push / tokens).item()]
+    assert trainer._aent_window[4:].tolist() == pytest.approx(expected, rel=1e-3)
+
+
+def test_resumed_it_goes_on(build, options):
+    """The controller's memory is in the checkpoint: seven steps and three are ten."""
+    options |= {"save_strategy": "steps", "save_steps": 7, "max_steps": 10}
+    whole = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
+    whole.train()
+    resumed = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
+    resumed.train(resume_from_checkpoint=f"{options['output_dir']}/checkpoint-7")
+    assert torch.equal(weights(resumed), weights(whole))
+    assert resumed.controller == whole.controller
