@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from aent.methods import load_method
 from aent.names import from_mapping
 from aent.policies import Warmstart, cached_policy, check_demonstrations
 from aent.report.figure import training_figure
-from aent.tasks import Task
+from aent.tasks import Task, completion_room
 
 
 class Interrupted(Exception):  # noqa: N818  (not an error)
@@ -138,8 +138,12 @@ class Run:
         return from_mapping("policy", Warmstart, self.recipe.policy or {})
 
     def _evaluation(self) -> EvalConfig | None:
-        section = self.recipe.evaluation
-        return None if section is None else from_mapping("evaluation", EvalConfig, section)
+        if self.recipe.evaluation is None:
+            return None
+        config = from_mapping("evaluation", EvalConfig, self.recipe.evaluation)
+        if config.max_tokens is not None or not self.recipe.made:
+            return config
+        return replace(config, max_tokens=completion_room(self.task, made=True))
 
     def _evaluate(self, model: str, config: EvalConfig, folder: Path, title: str) -> None:
         if (folder / "results.json").exists():
