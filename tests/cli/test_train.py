@@ -14,6 +14,7 @@ import yaml
 from safetensors import SafetensorError
 
 from aent.cli.main import main
+from aent.cli.train import prepared
 from aent.evaluation import load_results
 from aent.experiments.progress import MetricsFile
 
@@ -55,6 +56,20 @@ def test_a_recipe_from_nothing_to_the_picture(workplace, capsys, monkeypatch):
     again = workplace / "runs/config-aent-001"
     assert yaml.safe_load((again / "config.yaml").read_text())["trainer"]["max_steps"] == 1
     assert not (again / "before").exists()
+
+
+def test_a_reasoning_gym_policy_from_scratch_has_room_for_the_answer_alone(workplace, policy, monkeypatch):
+    """A policy that is given may think first, so it has the usual room."""
+    monkeypatch.setenv("AENT_CACHE", str(workplace / "cache"))
+    gym = ["countdown", "--method", "none", "--task", "reasoning-gym", "--task.source", "lcm",
+           "--task.train_size", "50", "--task.test_size", "20", "--output_dir", "run"]  # fmt: skip
+    shrunk = ["--policy.demonstrations", "256", "--policy.hidden_size", "32", "--policy.layers", "1"]
+    given, _, _ = prepared([*gym, "--model_name_or_path", str(policy)])
+    assert given.args.max_completion_length == 256
+    assert main(["train", *gym, *shrunk, *SHORT, "--max_steps", "1"]) == 0
+    results = json.loads(Path("run/after/results.json").read_text())
+    assert results["max_tokens"] == given.task.max_length + 1
+    assert rows("run")[0]["completions/max_length"] <= given.task.max_length + 1
 
 
 @pytest.mark.parametrize(

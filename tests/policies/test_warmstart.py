@@ -1,4 +1,6 @@
 import json
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -101,10 +103,38 @@ def test_bad_settings_are_named(change, message):
         Warmstart(**change)
 
 
+def test_a_reasoning_gym_policy_learns_the_questions_of_its_data_set(tmp_path):
+    """An untrained policy is at log 64 = 4.16 nats; one that guesses ten digits evenly at 2.3."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    task = load_task("reasoning-gym", source="lcm", config={"max_value": 30}, train_size=100, test_size=20)
+    config = Warmstart(vocab_size=64, demonstrations=3000, **TINY)
+    folder = warmstart(config, task, tmp_path / "policy")
+    model, tokenizer = (c.from_pretrained(folder) for c in (AutoModelForCausalLM, AutoTokenizer))
+    question = task.dataset("test")[0]["prompt"]
+    assert tokenizer.decode(tokenizer(question).input_ids) == question
+    assert tokenizer.unk_token_id not in tokenizer(question).input_ids
+    assert nll(model, tokenizer, task) < 2.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap(Countdown):
+    """Countdown whose alphabet forgets two characters."""
+
+    alphabet: ClassVar[str] = "0123456789+-(), "
+
+
+def test_a_character_that_the_alphabet_lacks_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"demonstration 0 holds .*'=', which the task's alphabet lacks: '"):
+        warmstart(Warmstart(vocab_size=64, demonstrations=5, **TINY), Gap(), tmp_path / "policy")
+
+
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     (tmp_path / "precious").write_text("x")
     with pytest.raises(InputError, match="is not empty"):
         warmstart(Warmstart(), TASK, tmp_path)
-    with pytest.raises(InputError, match="has no demonstrations"):
+    with pytest.raises(
+        InputError, match=r"'math' has no demonstrations .*alphabet, max_length, demonstrations\)"
+    ):
         warmstart(Warmstart(), load_task("math"), tmp_path / "new")
     assert not (tmp_path / "new").exists()

@@ -1,6 +1,8 @@
 """The page as a browser shows it."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -8,7 +10,7 @@ import yaml
 from aent.errors import InputError
 from aent.experiments.compare import Comparison, ComparisonFolder, Entrant
 from aent.experiments.reports import report_content
-from aent.report.page import write_page
+from aent.report.page import page, write_page
 
 NASTY = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 2">&amp;"'
 METHODS = ["none", "entropy-bonus", "sac", "skywork", "clip-higher",
@@ -105,6 +107,17 @@ def test_numbers_are_those_of_the_comparison(compared, browser):
     assert "+0.250" in cards["pass@1"][2]
     assert len(cards["pass@1"]) == 1 + len(METHODS)
     assert {"pass@4", "Reward over training", "Entropy kept"} < set(cards)
+
+
+def test_metrics_of_a_further_evaluation_are_named_after_it(make_run):
+    content = report_content([make_run("run").path])
+    (section,) = content.sections
+    further = [replace(result, metric=f"{result.metric} paper") for result in section.results]
+    text = page(replace(content, sections=[replace(section, results=[*section.results, *further])]))
+    assert "<td>pass@4, paper<small>share solved</small>" in text
+    assert "<td>Length of the answers, paper<small>tokens</small>" in text
+    tiles = re.findall('class="name">(.*?)<', text)
+    assert tiles == ["pass@1", "pass@4", "Entropy of the answers", "Length of the answers"]
 
 
 def test_a_page_is_small(compared):

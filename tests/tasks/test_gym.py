@@ -6,7 +6,7 @@ import pytest
 from reasoning_gym.games.countdown import CountdownDataset
 
 from aent.errors import InputError
-from aent.tasks import ReasoningGym
+from aent.tasks import Countdown, ReasoningGym, completion_room
 
 SOURCES = [
     "arc_1d",
@@ -162,6 +162,86 @@ def test_a_huge_number_never_reaches_an_evaluating_scorer(monkeypatch):
     row = task.dataset("test")[0]
     monkeypatch.setattr(CountdownDataset, "score_answer", lambda *_: pytest.fail("it would stall there"))
     assert task.score("9**9**9**9", row) == 0.0
+
+
+SHOWN = ["lcm", "simple_equations", "spell_backward", "string_manipulation"]
+
+
+@pytest.mark.parametrize("source", SHOWN)
+def test_demonstrations_are_training_questions_with_bare_gold_answers(source):
+    task = ReasoningGym(source=source, train_size=100, test_size=50)
+    shown = task.demonstrations(300).to_list()
+    assert len(shown) == 300
+    assert len({row["prompt"] for row in shown}) > 200
+    held_out = {row["prompt"]: row["entry"] for row in task.dataset("test")}
+    assert not held_out.keys() & {row["prompt"] for row in shown}
+    # the scorer judges an answer by its entry, which a wider draw of the same side holds
+    side = ReasoningGym(source=source, train_size=1000, test_size=50).dataset("train")
+    entries = {row["prompt"]: row["entry"] for row in side}
+    met = [row for row in shown if row["prompt"] in entries]
+    assert met
+    assert all(task.score(row["completion"], {"entry": entries[row["prompt"]]}) == 1 for row in met)
+    assert not any("<answer>" in row["completion"] for row in shown)
+
+
+def test_demonstrations_leave_out_what_the_test_split_asks():
+    # two numbers from 2 to 6: 25 questions, of which 5 are held out and 20 can be shown
+    task = ReasoningGym(
+        source="lcm", config={"min_value": 2, "max_value": 6}, train_size=18, test_size=5, seed=3
+    )
+    shown = set(task.demonstrations(2000)["prompt"])
+    held_out = set(task.dataset("test")["prompt"])
+    assert not shown & held_out
+    assert len(held_out) == 5
+    assert len(shown) == 20
+    assert set(task.dataset("train")["prompt"]) <= shown
+    assert all(re.search(r": [2-6], [2-6]$", prompt) for prompt in shown | held_out)
+
+
+def test_demonstrations_depend_on_their_seed():
+    task = ReasoningGym(source="spell_backward", train_size=50, test_size=20)
+    first, again, other = (task.demonstrations(50, seed).to_list() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_alphabet_and_length_cover_splits_and_demonstrations():
+    task = ReasoningGym(source="simple_equations", train_size=60, test_size=30)
+    shown, golds = task.demonstrations(1000), []
+    for split in ("train", "test"):
+        rows = task.dataset(split)
+        golds += [json.loads(entry)["answer"] for entry in rows["entry"]]
+        assert set("".join(rows["prompt"])) <= set(task.alphabet)
+    assert set("".join(golds)) <= set(task.alphabet)
+    assert set("".join([*shown["prompt"], *shown["completion"]])) <= set(task.alphabet)
+    assert task.max_length == max(map(len, golds))
+    assert max(map(len, shown["completion"])) <= task.max_length
+    assert list(task.alphabet) == sorted(set(task.alphabet))
+
+
+def test_what_the_alphabet_lacks_is_not_shown():
+    # one training question with few letters: most words hold others
+    task = ReasoningGym(source="spell_backward", train_size=1, test_size=1)
+    words = set("".join(task.demonstrations(20)["completion"]))
+    assert words <= set(task.alphabet)
+    assert not words >= set("abcdefghijklmnopqrstuvwxyz")
+
+
+def test_nothing_to_demonstrate():
+    config = {"min_value": 2, "max_value": 3}  # four questions, and the test split takes them all
+    task = ReasoningGym(source="lcm", config=config, train_size=1, test_size=4)
+    with pytest.raises(InputError, match=r"gave 0 distinct train questions .* train_size=1 asks for more"):
+        task.demonstrations(1)
+    with pytest.raises(InputError, match=r"demonstrations\(n=0\)"):
+        ReasoningGym().demonstrations(0)
+
+
+def test_only_a_policy_made_from_scratch_is_held_to_the_length_of_gold_answers():
+    task = ReasoningGym(source="lcm", config={"max_value": 30}, train_size=50, test_size=50)
+    assert task.max_length == 3  # the largest is 29 * 30 = 870
+    assert completion_room(task, made=True) == 4
+    assert completion_room(task, made=False) == 256
+    assert completion_room(task, made=False, otherwise=512) == 512
+    assert completion_room(Countdown(), made=False) == Countdown().max_length + 1
 
 
 def test_too_few_questions():

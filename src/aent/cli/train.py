@@ -18,7 +18,7 @@ from aent.errors import InputError, unknown
 from aent.experiments.folder import RunFolder
 from aent.experiments.recipe import Recipe, load_recipe, recipe_names
 from aent.methods import METHODS, load_method
-from aent.tasks import TASKS, load_task
+from aent.tasks import TASKS, Task, completion_room, load_task
 
 if TYPE_CHECKING:
     from aent.experiments.run import Run
@@ -129,9 +129,9 @@ def _run(recipe: Recipe, folder: Path) -> "Run":
     return Run(recipe, args, model_args, task, _console())
 
 
-def _parse(recipe: Recipe, folder: Path, task: Any) -> tuple[Any, Any]:
+def _parse(recipe: Recipe, folder: Path, task: Task) -> tuple[Any, Any]:
     """Turn the recipe's trainer section into TRL's configuration objects."""
-    settings = dict(_defaults(task)) | with_options(recipe.algorithm, recipe.trainer)
+    settings = dict(_defaults(recipe, task)) | with_options(recipe.algorithm, recipe.trainer)
     settings["output_dir"] = str(folder)
     parser = _host_parser(recipe.algorithm)
     try:
@@ -142,7 +142,7 @@ def _parse(recipe: Recipe, folder: Path, task: Any) -> tuple[Any, Any]:
         raise InputError(f"TRL refuses these options: {error}") from error
 
 
-def _defaults(task: Any) -> Mapping[str, Any]:
+def _defaults(recipe: Recipe, task: Task) -> Mapping[str, Any]:
     """What aent sets where neither recipe nor flag does."""
     import torch
 
@@ -154,7 +154,7 @@ def _defaults(task: Any) -> Mapping[str, Any]:
         "gradient_checkpointing": gpu,
         "dataloader_pin_memory": gpu,
         "logging_steps": 10,
-        "max_completion_length": getattr(task, "max_length", 255) + 1,  # and the end of the answer
+        "max_completion_length": completion_room(task, made=recipe.made),
     }
 
 

@@ -17,6 +17,7 @@ from aent.evaluation.journal import Journal
 from aent.evaluation.results import Evaluation, Record, estimates, json_text, per_problem
 from aent.evaluation.sample import Progress, Sample, Sampler, TransformersSampler
 from aent.tasks.base import Row, Task
+from aent.tasks.demonstrated import completion_room
 from aent.versions import versions
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ def _room(task: Task, config: EvalConfig) -> int:
     """Return the tokens an answer may take: as set, or the task's longest and the end token, or 512."""
     if config.max_tokens is not None:
         return config.max_tokens
-    longest = getattr(task, "max_length", None)
-    return 512 if longest is None else longest + 1
+    return completion_room(task, made=False, otherwise=512)
 
 
 def _record(task: Task, row: Row, answer: Sample) -> Record:

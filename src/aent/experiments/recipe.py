@@ -36,6 +36,11 @@ class Recipe:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     """Options of TRL's trainer configuration and of its ModelConfig, by their names there."""
 
+    @property
+    def made(self) -> bool:
+        """Whether the policy is made from scratch."""
+        return self.policy is not None and not self.trainer.get("model_name_or_path")
+
     def __post_init__(self) -> None:
         load_algorithm(self.algorithm)
         for name in ("method", "task", "policy", "evaluation", "trainer"):

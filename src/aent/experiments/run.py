@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from aent.names import from_mapping
 from aent.policies import Warmstart, cached_policy, check_demonstrations
 from aent.report.figure import training_figure
 from aent.report.page import write_page
-from aent.tasks import Task
+from aent.tasks import Task, completion_room
 
 
 class Interrupted(Exception):  # noqa: N818  (not an error)
@@ -143,11 +143,17 @@ class Run:
             return {}
         section = dict(self.recipe.evaluation)
         others = section.pop("also", None) or {}
-        configs = {
-            name: from_mapping(f"evaluation.also.{name}", EvalConfig, {**section, **changes})
-            for name, changes in others.items()
+        changed = {name: {**section, **changes} for name, changes in others.items()}
+        return {
+            **{name: self._eval_config(f"evaluation.also.{name}", of) for name, of in changed.items()},
+            ".": self._eval_config("evaluation", section),
         }
-        return {**configs, ".": from_mapping("evaluation", EvalConfig, section)}
+
+    def _eval_config(self, name: str, section: Mapping[str, Any]) -> EvalConfig:
+        config = from_mapping(name, EvalConfig, section)
+        if config.max_tokens is not None or not self.recipe.made:
+            return config
+        return replace(config, max_tokens=completion_room(self.task, made=True))
 
     def _evaluate(self, model: str, folder: Path, title: str) -> None:
         for name, config in self._evaluations().items():

@@ -8,7 +8,7 @@ from aent.algorithms import classes, load_algorithm
 from aent.errors import InputError
 from aent.experiments.recipe import Recipe
 from aent.planning.constants import MEAN_SHARE
-from aent.tasks import load_task
+from aent.tasks import completion_room, load_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +106,8 @@ def _options(recipe: Recipe) -> Mapping[str, Any]:
     """The recipe's options over the defaults of its trainer."""
     _, config = classes(recipe.algorithm)
     usual = {f.name: f.default for f in fields(config) if f.default is not MISSING}
-    longest = getattr(load_task(recipe.task), "max_length", 255) + 1  # what `aent train` takes
-    given = {**usual, "max_completion_length": longest, **recipe.trainer}
+    room = completion_room(load_task(recipe.task), made=recipe.made)  # what `aent train` takes
+    given = {**usual, "max_completion_length": room, **recipe.trainer}
     if given["max_steps"] <= 0:
         raise InputError("the recipe has no max_steps, so its length is unknown; give --max_steps")
     return given

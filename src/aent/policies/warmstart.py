@@ -6,13 +6,13 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError, unknown
-from aent.tasks import GeneratedTask, Task
+from aent.tasks import Demonstrated, Task
 
 ARCHITECTURES = ("llama", "qwen3")
 GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -72,7 +72,8 @@ def warmstart(config: Warmstart, task: Task, folder: Path, *, callbacks: list[An
     ``warmstart.json``. Demonstrations come from the training side of the task.
 
     Raises:
-        InputError: if `folder` already holds something, or the task has no demonstrations.
+        InputError: if `folder` already holds something, the task has no demonstrations, or one holds
+            characters that its alphabet lacks.
     """
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; give a new folder for the policy, or remove it")
@@ -83,20 +84,21 @@ def warmstart(config: Warmstart, task: Task, folder: Path, *, callbacks: list[An
         trainer.train()
     trainer.model.save_pretrained(folder)
     trainer.processing_class.save_pretrained(folder)
-    (folder / "warmstart.json").write_text(json.dumps(_made_from(config, demonstrated), indent=2) + "\n")
+    (folder / "warmstart.json").write_text(json.dumps(_made_from(config, task), indent=2) + "\n")
     return folder
 
 
-def check_demonstrations(task: Task) -> GeneratedTask:
-    """Return the task where it can show how its problems are solved.
+def check_demonstrations(task: Task) -> Demonstrated:
+    """Return the task where it can show how its problems are solved (`Demonstrated`).
 
     Raises:
         InputError: if it cannot.
     """
-    if not isinstance(task, GeneratedTask):
+    if not isinstance(task, Demonstrated):
+        lacks = [part for part in ("alphabet", "max_length", "demonstrations") if not hasattr(task, part)]
         raise InputError(
-            f"task {task.name!r} has no demonstrations to warm-start on; use a generated task "
-            "(countdown, chain, lists) or start from a pretrained model folder"
+            f"task {task.name!r} has no demonstrations to warm-start on (it lacks {', '.join(lacks)}); use "
+            "countdown, chain, lists or reasoning-gym, or start from a pretrained model folder"
         )
     return task
 
@@ -109,7 +111,8 @@ def cached_policy(
     The cache is ``$AENT_CACHE``, else ``aent`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. A policy is
     built aside and moved into place, so an interrupted run leaves no half-made one.
     """
-    spec = json.dumps(_made_from(config, check_demonstrations(task)), sort_keys=True)
+    check_demonstrations(task)
+    spec = json.dumps(_made_from(config, task), sort_keys=True)
     folder = cache_folder() / f"policy-{hashlib.sha256(spec.encode()).hexdigest()[:16]}"
     if folder.exists():
         return folder, True
@@ -143,8 +146,9 @@ def _alone(config: Warmstart, task: Task, folder: Path) -> None:
     warmstart(config, task, folder)
 
 
-def _made_from(config: Warmstart, task: GeneratedTask) -> dict[str, Any]:
-    return {"format": FORMAT, "task": {"name": task.name, **asdict(task)}, **asdict(config)}
+def _made_from(config: Warmstart, task: Task) -> dict[str, Any]:
+    settings = asdict(task) if is_dataclass(task) else {}
+    return {"format": FORMAT, "task": {"name": task.name, **settings}, **asdict(config)}
 
 
 def cache_folder() -> Path:
@@ -177,12 +181,30 @@ def small_model(config: Warmstart, tokenizer: Any) -> Any:
     return AutoModelForCausalLM.from_config(shape, dtype="float32")
 
 
-def _sft_trainer(config: Warmstart, task: GeneratedTask, scratch: str, callbacks: list[Any]) -> Any:
+def _check_characters(demonstrations: Iterable[Any], alphabet: str) -> None:
+    """Raise where a demonstration could not be written with one token per character.
+
+    Raises:
+        InputError: naming the characters and the first row that holds one.
+    """
+    known = set(alphabet)
+    for index, row in enumerate(demonstrations):
+        foreign = sorted(set(row["prompt"] + row["completion"]) - known)
+        if foreign:
+            raise InputError(
+                f"demonstration {index} holds {', '.join(map(repr, foreign))}, which the task's alphabet "
+                f"lacks: {row['prompt']!r} {row['completion']!r}. Add them to the alphabet."
+            )
+
+
+def _sft_trainer(config: Warmstart, task: Demonstrated, scratch: str, callbacks: list[Any]) -> Any:
     from transformers import PrinterCallback, ProgressCallback
     from trl import SFTConfig, SFTTrainer
 
     from aent.policies.tokenizer import character_tokenizer
 
+    demonstrations = task.demonstrations(config.demonstrations, config.seed)
+    _check_characters(demonstrations, task.alphabet)
     tokenizer = character_tokenizer(task.alphabet, config.vocab_size)
     model = small_model(config, tokenizer)
     args = SFTConfig(
@@ -206,7 +228,7 @@ def _sft_trainer(config: Warmstart, task: GeneratedTask, scratch: str, callbacks
     trainer = SFTTrainer(
         model=model,
         args=args,
-        train_dataset=task.demonstrations(config.demonstrations, config.seed),
+        train_dataset=demonstrations,
         processing_class=tokenizer,
         callbacks=callbacks,
     )

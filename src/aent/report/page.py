@@ -144,14 +144,16 @@ def _tables(section: Section) -> list[Table]:
 
 
 def _table(metric: str, results: Sequence[Result], slots: Mapping[str, int]) -> Table:
-    title, unit = NAMES.get(metric, (metric, "majority vote" if metric.startswith("maj") else "share solved"))
+    name, _, evaluation = metric.partition(" ")  # a further evaluation of the recipe stands after its metrics
+    title, unit = NAMES.get(name, (name, "majority vote" if name.startswith("maj") else "share solved"))
+    title = f"{title}, {evaluation}" if evaluation else title
     ends = [abs(end) for r in results if r.difference is not None for end in r.difference]
     scale = max(ends, default=0.0) or 1.0
     return Table(metric, title, unit, [_row(r, slots[r.label], scale) for r in results])
 
 
 def _row(result: Result, slot: int, scale: float) -> Row:
-    form = ".1f" if result.metric in ("length", "seconds") else ".3f"
+    form = ".1f" if result.metric.startswith(("length", "seconds")) else ".3f"
     before = "" if result.before is None else f"{result.before:{form}}"
     difference, interval, sure, whisker = "", "", False, None
     if result.difference is not None:
@@ -168,8 +170,9 @@ def _signed(number: float, form: str) -> str:
 
 def _tiles(tables: Sequence[Table]) -> list[Table]:
     found = []
+    own = [table for table in tables if " " not in table.metric]
     for name in TILES:
-        matching = [t for t in tables if t.metric == name or (name == "pass@" and t.metric.startswith(name))]
+        matching = [t for t in own if t.metric == name or (name == "pass@" and t.metric.startswith(name))]
         found += [t for t in matching[-1:] if t not in found]
     return found
 

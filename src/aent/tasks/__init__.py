@@ -8,6 +8,7 @@ from aent.tasks.base import Completion, Row, Split, Task, check_rewards, text
 from aent.tasks.benchmarks import AIME24, AIME25, AMC23, Math500, MathHard, Minerva, OlympiadBench
 from aent.tasks.chain import Chain
 from aent.tasks.countdown import Countdown
+from aent.tasks.demonstrated import Demonstrated, completion_room
 from aent.tasks.generated import GeneratedTask
 from aent.tasks.gym import ReasoningGym
 from aent.tasks.lists import Lists
@@ -23,6 +24,7 @@ __all__ = [
     "Chain",
     "Completion",
     "Countdown",
+    "Demonstrated",
     "GeneratedTask",
     "Lists",
     "Math500",
@@ -35,6 +37,7 @@ __all__ = [
     "Split",
     "Task",
     "check_rewards",
+    "completion_room",
     "load_task",
     "text",
 ]

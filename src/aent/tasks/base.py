@@ -69,6 +69,8 @@ class Task(ABC):
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ()
     """The columns of the dataset that `score` reads."""
+    free_form: ClassVar[bool] = False
+    """Whether a completion can hold more than the answer, so that no ``max_length`` bounds it."""
 
     @abstractmethod
     def dataset(self, split: Split) -> "Dataset":

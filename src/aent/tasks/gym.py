@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain
+from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aent.errors import InputError, unknown
@@ -23,6 +25,7 @@ _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # reasoning-gym draws item i of a data set from the seed `seed + i`, so nearby seeds share items.
 _ITEMS_PER_SPLIT = 100_000
 _MAX_SEED = 20_000
+_PATIENCE = 1_000  # draws without a demonstration after which there are taken to be none
 
 # These scorers evaluate the answer as Python code (eval, or sympy's parser, which is eval as well).
 # An answer reaches them only where it is made of what their answers are made of.
@@ -69,6 +72,8 @@ class ReasoningGym(Task):
     there are many solutions), or with one that is no solution (``Integral(...)``), cannot be
     checked and are left out; `skipped` counts them.
 
+    A demonstration is a question of the training side and its bare gold answer.
+
     Raises:
         InputError: for an unknown data set, settings that it refuses, sizes out of range, or a data
             set that has fewer distinct questions with an answer than were asked for.
@@ -76,6 +81,7 @@ class ReasoningGym(Task):
 
     name: ClassVar[str] = "reasoning-gym"
     columns: ClassVar[tuple[str, ...]] = ("entry",)
+    free_form: ClassVar[bool] = True
 
     source: str = "chain_sum"
     config: Mapping[str, Setting] = field(default_factory=dict)
@@ -95,6 +101,33 @@ class ReasoningGym(Task):
 
         rows, _ = self._draw(split)
         return Dataset.from_list(rows)
+
+    @property
+    def alphabet(self) -> str:
+        """Every character in the questions and gold answers of both splits, sorted."""
+        return "".join(sorted({c for row in self._rows for c in row["prompt"] + _gold(row)}))
+
+    @property
+    def max_length(self) -> int:
+        """The most characters a gold answer of either split has."""
+        return max(len(_gold(row)) for row in self._rows)
+
+    def demonstrations(self, n: int, seed: int = 0) -> "Dataset":
+        """Return `n` training questions and their gold answers: columns ``prompt`` and ``completion``.
+
+        They are drawn at random from the training side and may repeat. Left out are the questions
+        of the test split, and what `alphabet` and `max_length` do not cover.
+
+        Raises:
+            InputError: where `n` is not positive, or the training side has nothing to show.
+        """
+        from datasets import Dataset
+
+        if n < 1:
+            raise InputError(f"demonstrations(n={n}): n is how many to draw, at least 1.")
+        rng = Random(f"{self.name} demonstrations {seed}")
+        draws = self._demonstrated(rng)
+        return Dataset.from_list([next(draws) for _ in range(n)])
 
     def skipped(self, split: Split) -> int:
         """Return how many items without a gold answer were left out while drawing a split."""
@@ -160,13 +193,46 @@ class ReasoningGym(Task):
             return bool(answer)
         return allowed.fullmatch(answer) is not None and not is_huge(answer)
 
+    @cached_property
+    def _splits(self) -> dict[Split, list[dict[str, str]]]:
+        return {"test": self._draw("test")[0], "train": self._draw("train")[0]}
+
+    @property
+    def _rows(self) -> Iterator[dict[str, str]]:
+        """The rows of both splits."""
+        return chain.from_iterable(self._splits.values())
+
+    def _demonstrated(self, rng: Random) -> Iterator[dict[str, str]]:
+        """Draw demonstrations without end."""
+        held_out = {row["prompt"] for row in self._splits["test"]}
+        known, longest = set(self.alphabet), self.max_length
+        source = self._items("train", _ITEMS_PER_SPLIT)
+        failures = 0
+        while failures < _PATIENCE:
+            entry = source[rng.randrange(_ITEMS_PER_SPLIT)]
+            prompt, completion = entry["question"], entry["answer"] or ""
+            failures += 1
+            if prompt in held_out or not self._can_be_scored(completion) or len(completion) > longest:
+                continue
+            if known.issuperset(prompt + completion):
+                failures = 0
+                yield {"prompt": prompt, "completion": completion}
+        raise InputError(
+            f"reasoning-gym data set {self.source!r}: {_PATIENCE} draws in a row gave nothing to "
+            "demonstrate beside the test questions. Lower test_size, or widen the config."
+        )
+
+    def _items(self, split: Split, count: int) -> "ProceduralDataset":
+        """Return the first `count` items of a split's side; the sides of all seeds lie apart."""
+        start = (2 * self.seed + (split == "test")) * _ITEMS_PER_SPLIT
+        return _create(self.source, self._settings, seed=start, size=count)
+
     def _draw(self, split: Split) -> tuple[list[dict[str, str]], int]:
         """Return the rows of a split, and how many items had no gold answer."""
         taken = set() if split == "test" else {row["prompt"] for row in self._draw("test")[0]}
         size = self.test_size if split == "test" else self.train_size
-        start = (2 * self.seed + (split == "test")) * _ITEMS_PER_SPLIT
         draws = min(2 * size + 1000, _ITEMS_PER_SPLIT)
-        source = _create(self.source, self._settings, seed=start, size=draws)
+        source = self._items(split, draws)
         rows, skipped = [], 0
         for index in range(draws):
             entry = source[index]
