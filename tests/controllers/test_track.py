@@ -9,10 +9,10 @@ from aent import InputError
 from aent.controllers import Effect, Foresighted, Track
 
 
-def fed(entropies, pull=-0.1, push=0.5, **settings):
+def fed(entropies, pull=-0.1, push=0.5, progress=0.0, **settings):
     controller = Track(**settings)
     for entropy in entropies:
-        controller.foresee(Effect(pull=pull, push=push))
+        controller.foresee(Effect(pull=pull, push=push, progress=progress))
         controller.update(entropy)
     return controller
 
@@ -27,7 +27,14 @@ def test_at_the_target_it_undoes_the_pull():
     assert settling.coef == 0
     assert settling.band == pytest.approx((1.0, 1.0))
     assert fed([0.8, 1.2, 1.0, 1.1, 0.9, 1.0]).coef == pytest.approx(0.2)
-    assert fed([1.0] * 5 + [0.7], share=0.7).coef == pytest.approx(0.2)
+    assert fed([1.0] * 5 + [0.7], end=0.7, progress=0.9).coef == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("progress", "target"), [(0.0, 2.0), (0.4, 2.0), (0.5, 1.85), (0.6, 1.7), (0.8, 1.4), (1.0, 1.4)]
+)
+def test_the_target_stays_then_falls_to_seven_tenths(progress, target):
+    assert fed([2.0] * 5, progress=progress).band == pytest.approx((target, target))
 
 
 def test_the_answer_to_a_first_error():
@@ -57,25 +64,22 @@ def test_it_holds_a_noisy_lagging_policy_without_swinging(rate, mistaken):
     """A policy gradient that would cost 2 % of the entropy per step, a bonus stronger or weaker than said.
 
     As in training, the optimiser remembers ten steps, pull and entropy are measured with noise, and the
-    learning rate falls to 0. After 20 steps the means of ten are within 15 % of the target.
+    learning rate falls to 0. From 20 steps on the means of ten are within 15 % of the target.
     """
-    rng, controller, entropy, moved, coefs, seen = np.random.default_rng(0), Track(), 0.6, 0.0, [], []
+    rng, controller, entropy, moved, coefs, off = np.random.default_rng(0), Track(), 0.6, 0.0, [], []
     for step in range(300):
         pull = -0.005 + 0.0045 * rng.standard_normal()
-        controller.foresee(Effect(pull=pull, push=0.08))
+        controller.foresee(Effect(pull=pull, push=0.08, progress=step / 300))
         controller.update(entropy * (1 + 0.05 * rng.standard_normal()))
         moved = 0.9 * moved + 0.1 * (pull + mistaken * 0.08 * controller.coef) / 0.005
         entropy *= math.exp(0.02 * rate * (1 - step / 300) * moved)
         coefs.append(controller.coef)
-        seen.append(entropy)
-    low, high = controller.band
-    windows = np.array(seen[20:]).reshape(-1, 10).mean(1)
-    assert np.abs(windows / low - 1).max() < 0.15
-    assert low == high
+        off.append(entropy / controller.target - 1)
+    assert np.abs(np.array(off[20:]).reshape(-1, 10).mean(1)).max() < 0.15
     assert 0 < np.mean(coefs[50:]) < 3 * 0.005 / 0.08
     assert np.std(np.diff(np.array(coefs[50:]).reshape(-1, 25).mean(1))) < 0.04
 
 
 def test_a_target_of_nothing_is_refused():
-    with pytest.raises(InputError, match=r"share=0 of Track must be above 0"):
-        Track(share=0)
+    with pytest.raises(InputError, match=r"end=0 of Track must be above 0"):
+        Track(end=0)

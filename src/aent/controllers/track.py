@@ -9,6 +9,8 @@ from aent.errors import InputError
 
 SETTLE = 5
 """Updates over which the starting entropy is measured; the coefficient is 0 meanwhile."""
+HELD, RELEASED = 0.4, 0.8
+"""Shares of the training between which the target moves to its end: while the learning rate has a say."""
 MEMORY = 0.9
 """Of the running means of pull and push: as long as Adam's of the gradient."""
 PROPORTIONAL, DERIVATIVE, INTEGRAL = 3.0, 8.0, 0.06
@@ -21,14 +23,15 @@ MOST_SUM, MOST = 2.0, 4.0
 
 @dataclass(kw_only=True)
 class Track(Stateful):
-    """Hold the entropy at a share of where it started: feed-forward, and feedback beside it.
+    """Hold the entropy where it started, then let it go to a share of that: feed-forward and feedback.
 
     ``coef = (-pull + spread * answer) / push``, with pull the running mean and push the last of `Effect`,
     and spread the root of the running mean of pull^2. The first part is the coefficient at which the bonus
     undoes what the policy gradient does to the entropy. The second corrects what that leaves out (what
     tokens share through the parameters, the optimiser's memory):
-    ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / (share * H_start)``, H_start
-    being the mean of the first five entropies.
+    ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / target``. The target is H_start,
+    the mean of the first five entropies, for the first 40 % of the training; from there it moves in a
+    straight line to ``end * H_start`` at 80 %, so that what was found by exploring is made use of.
 
     Everything is measured in the policy gradient's own effect, so that nothing has a unit: advantages twice
     as large, other vocabularies and other learning rates need no other setting. Above its target the
@@ -38,19 +41,21 @@ class Track(Stateful):
     textbook's PID rule. Its numbers were chosen on countdown, seed 100.
 
     Raises:
-        InputError: if `share` is not a positive number.
+        InputError: if `end` is not a positive number.
     """
 
     kept: ClassVar[tuple[str, ...]] = (
-        "coef", "updates", "start", "pull", "power", "push", "fast", "slow", "total",
+        "coef", "updates", "progress", "start", "pull", "power", "push", "fast", "slow", "total",
     )  # fmt: skip
 
-    share: float = 1.0
-    """Target over starting entropy."""
+    end: float = 0.7
+    """Target at the end over starting entropy."""
     coef: float = field(default=0.0, init=False)
     """The coefficient in force."""
     updates: int = field(default=0, init=False)
     """Updates seen so far."""
+    progress: float = field(default=0.0, init=False)
+    """Share of the training that is done."""
     start: float = field(default=0.0, init=False)
     """Mean entropy of the first updates, nats per token."""
     pull: float = field(default=0.0, init=False)
@@ -68,21 +73,26 @@ class Track(Stateful):
 
     def __post_init__(self) -> None:
         require_finite(self)
-        if self.share <= 0:
-            raise InputError(
-                f"share={self.share} of Track must be above 0: it is target over starting entropy"
-            )
+        if self.end <= 0:
+            raise InputError(f"end={self.end} of Track must be above 0: it is target over starting entropy")
 
     @property
     def band(self) -> tuple[float, float] | None:
         """The target, nats per token; None before the first update."""
-        return None if self.updates == 0 else (self.share * self.start, self.share * self.start)
+        return None if self.updates == 0 else (self.target, self.target)
+
+    @property
+    def target(self) -> float:
+        """The entropy aimed at now, nats per token."""
+        gone = min(max((self.progress - HELD) / (RELEASED - HELD), 0.0), 1.0)
+        return self.start * (1 + (self.end - 1) * gone)
 
     def foresee(self, effect: Effect) -> None:
         """Take in what the coming update's steps did to the entropy, to first order."""
         self.pull = _moved(self.pull, effect.pull, MEMORY)
         self.power = _moved(self.power, effect.pull**2, MEMORY)
         self.push = effect.push
+        self.progress = effect.progress
 
     def update(self, entropy: float) -> float:
         """Answer to an entropy and return the new coefficient.
@@ -96,7 +106,7 @@ class Track(Stateful):
             self.start += (entropy - self.start) / self.updates
             return self.coef
         if self.start > 0 and self.push > 0:  # else there is nothing to hold, or nothing to hold it with
-            answer = self._answer(1 - entropy / (self.share * self.start))
+            answer = self._answer(1 - entropy / self.target)
             seen = 1 - MEMORY**self.updates
             self.coef = (-self.pull / seen + math.sqrt(self.power / seen) * answer) / self.push
         return self.coef

@@ -330,7 +330,8 @@ class AEntMixin:
         if entropy is not None and self.controller is not None:
             self._aent_measured = entropy
             if isinstance(self.controller, Foresighted):
-                self.controller.foresee(Effect(pull=sums[4], push=sums[5]))
+                progress = host.state.global_step / host.state.max_steps
+                self.controller.foresee(Effect(pull=sums[4], push=sums[5], progress=progress))
             self.controller.update(entropy)
             self._aent_switch_head()
 
