@@ -84,7 +84,7 @@ def test_the_error_is_what_repeated_measurements_scatter_by():
 
 def test_a_reading_by_hand():
     """Two prompts, of 1 and 3 tokens: sums over tokens, not means of means."""
-    made = reading(torch.tensor([[1, 0.5, 0.1, -0.2, 1.0], [3, 2.5, 0.3, -0.2, 3.0]]).double())
+    made = reading(torch.tensor([[1, 0.5, 0.1, -0.2, 1.0], [3, 2.5, 0.3, -0.2, 3.0]], dtype=torch.float64))
     assert made.entropy.value == pytest.approx(3 / 4)
     assert made.dropped == pytest.approx((0.1, 0))
     assert (made.pull.value, made.push.value) == pytest.approx((-0.1, 1.0))

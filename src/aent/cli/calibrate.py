@@ -27,7 +27,7 @@ CAPTION = (
     "by the policy gradient and by a bonus of coefficient 1, per unit of step in the logits. hold: -pull /\n"
     "push, the coefficient that undoes the pull. ±: standard error over prompts.\n"
 )
-DEFAULT_PROMPTS, DEFAULT_SUBSET = 64, "drop-33"
+DEFAULT_PROMPTS, DEFAULT_SUBSET = 128, "drop-33"
 HELP = f"""\
 usage: aent calibrate [RECIPE] [FLAGS]
        aent calibrate --model M --task T [FLAGS]
@@ -120,11 +120,22 @@ def _whole(flag: str, given: str) -> int:
 
 def _measured(run: "Run", prompts: int, samples: int) -> "dict[str, Reading]":
     from aent.calibration import SUBSETS
+    from aent.evaluation.sample import check_sampling
     from aent.experiments.calibrate import readings, rollouts, training_rows
     from aent.experiments.models import load_model, loading_options
     from aent.experiments.progress import hush, progress_bar
 
     args = run.args
+    drawing = {
+        "samples": samples,
+        "temperature": args.temperature,
+        "top_p": args.top_p,
+        "top_k": args.top_k,
+        "max_tokens": args.max_completion_length,
+        "batch_size": args.per_device_train_batch_size,
+        "seed": args.seed,
+    }
+    check_sampling(**drawing)  # before a policy is made
     rows = training_rows(run.task, prompts, args.seed)
     path = run.policy_path()
     if Path(path).exists():
@@ -136,19 +147,7 @@ def _measured(run: "Run", prompts: int, samples: int) -> "dict[str, Reading]":
             task = bar.add_task(title, total=None)
             return lambda done, total: bar.update(task, completed=done, total=total)
 
-        made, rewards = rollouts(
-            *model,
-            run.task,
-            rows,
-            samples=samples,
-            temperature=args.temperature,
-            top_p=args.top_p,
-            top_k=args.top_k,
-            max_tokens=args.max_completion_length,
-            batch_size=args.per_device_train_batch_size,
-            seed=args.seed,
-            progress=shown("sampling"),
-        )
+        made, rewards = rollouts(*model, run.task, rows, progress=shown("sampling"), **drawing)
         asked = [row["prompt"] for row in rows]
         progress = shown("measuring")
         return readings(
@@ -157,7 +156,7 @@ def _measured(run: "Run", prompts: int, samples: int) -> "dict[str, Reading]":
 
 
 def _table(found: "Mapping[str, Reading]") -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("subset", "entropy", "left out, %", "pull x 1000", "push x 1000", "hold"):
         table.add_column(heading, justify="left" if heading == "subset" else "right", no_wrap=True)
     for name, each in found.items():
@@ -167,12 +166,16 @@ def _table(found: "Mapping[str, Reading]") -> Table:
 
 
 def _shown(figure: "Figure", scale: float) -> str:
-    """Show a figure to the second digit of its error."""
+    """Show a figure to its third digit or the second of its error, whichever comes first, and 4 decimals."""
     value, error = figure.value * scale, figure.error * scale
-    if error == 0:
+    if error == 0 or value == 0:
         return f"{value:.3g}"
-    digits = max(0, 1 - math.floor(math.log10(error)))
+    digits = max(0, min(4, 1 - _magnitude(error), 2 - _magnitude(value)))
     return f"{value:.{digits}f}±{error:.{digits}f}"
+
+
+def _magnitude(number: float) -> int:
+    return math.floor(math.log10(abs(number)))
 
 
 def _advice(block: Mapping[str, Any], flags: Sequence[str]) -> list[str]:
