@@ -110,11 +110,11 @@ def measured(hold=0.1, error=0.01, pull=-0.004):
 
 
 def test_the_block():
-    """h = .1, H = .6: box .015 to .08, half of h at the start, band .39 to .6, lr .065 / .6."""
+    """h = .1, H = .6: box .01 to .055, .035 at the start, band .39 to .6, lr .045 / .6."""
     block = aent_block(measured(), Fraction(drop=0.33))
     assert block == {
-        "name": "aent", "drop": 0.33, "coef": 0.05, "low": 0.39, "high": 0.6, "lr": 0.108,
-        "coef_min": 0.015, "coef_max": 0.08, "warmup": 0,
+        "name": "aent", "drop": 0.33, "coef": 0.035, "low": 0.39, "high": 0.6, "lr": 0.075,
+        "coef_min": 0.01, "coef_max": 0.055, "warmup": 0,
     }  # fmt: skip
 
 

@@ -144,7 +144,7 @@ LOW, HIGH = 0.65, 1.0
 """Edges of the band over the measured entropy. Not above it: a bonus pushes harder the higher the entropy
 is, so that a coefficient which is a little too large runs away upwards, while downwards the policy gradient
 pulls less and less and the entropy settles by itself."""
-FLOOR, START, CEILING = 0.15, 0.5, 0.8
+FLOOR, START, CEILING = 0.1, 0.35, 0.55
 """The coefficient's least, first and greatest value over `Reading.hold`. Below it, as the entropy is let down
 into its band."""
 TENTH = 10
@@ -157,8 +157,8 @@ SURE = 2.0
 def aent_block(measured: Reading, subset: Subset) -> dict[str, Any]:
     """Return the settings of the method `aent` for a policy with these readings of a subset.
 
-    With H the entropy and h = hold: ``low, high = 0.65 H, H``, ``coef_min, coef, coef_max = 0.15 h, 0.5 h,
-    0.8 h``, ``lr = (coef_max - coef_min) / H``; no warm-up.
+    With H the entropy and h = hold: ``low, high = 0.65 H, H``, ``coef_min, coef, coef_max = 0.1 h, 0.35 h,
+    0.55 h``, ``lr = (coef_max - coef_min) / H``; no warm-up.
 
     Source: ours; the shares were chosen on countdown, seed 100 (docs/calibrate.md).
 
