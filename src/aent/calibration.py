@@ -160,7 +160,7 @@ def aent_block(measured: Reading, subset: Subset) -> dict[str, Any]:
     With H the entropy and h = hold: ``low, high = 0.65 H, H``, ``coef_min, coef, coef_max = 0.1 h, 0.35 h,
     0.55 h``, ``lr = (coef_max - coef_min) / H``; no warm-up.
 
-    Source: ours; the shares were chosen on countdown, seed 100 (docs/calibrate.md).
+    Source: ours; the shares were chosen on countdown, seeds 100 and 101 (docs/calibrate.md).
 
     Raises:
         InputError: where hold is not above 0 by two standard errors, as then no size of the coefficient
