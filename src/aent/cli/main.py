@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a policy: aent train [RECIPE] [--any-trl-flag VALUE]",
     "compare": "methods x algorithms x seeds on one recipe: aent compare RECIPE --methods none,aent",
     "plan": "memory and time that a recipe needs, per kind of GPU, from a stated model: aent plan RECIPE",
+    "calibrate": "entropy, what moves it, and the settings that follow: aent calibrate --model M --task T",
     "eval": "pass@k, maj@k and entropy of a model on a task",
     "report": "runs or a comparison as one HTML page: aent report RUN...",
     "warmstart": "make a small policy from scratch",

@@ -25,7 +25,7 @@ from aent.ops.checks import (
     require_positive,
     require_targets,
 )
-from aent.ops.slopes import EntropySlopes, entropy_slopes
+from aent.ops.slopes import EntropySlopes, entropy_slopes, logit_slopes
 from aent.ops.stats import TokenLoss, TokenStats
 from aent.subsets import Full, Subset
 
@@ -38,6 +38,7 @@ __all__ = [
     "entropy_slopes",
     "linear_token_loss",
     "linear_token_stats",
+    "logit_slopes",
     "token_stats",
 ]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aent.ops.arithmetic import statistics_dtype
 from aent.ops.autograd import no_autocast
-from aent.ops.checks import require_head, require_targets
+from aent.ops.checks import require_floating, require_head, require_targets
 from aent.ops.head import Head
 from aent.ops.rows import FLOOR, slices, subset_weights
 from aent.subsets import Full, Subset
@@ -77,6 +77,28 @@ def entropy_slopes(
             found[:3, ::stride][:, rows] = _sums(z, head.scale_(z), t, subset)
     found[3, ::stride] = 1
     return EntropySlopes(*found)
+
+
+@torch.no_grad()
+def logit_slopes(
+    logits: Float[Tensor, "rows vocab"],
+    targets: Int[Tensor, " rows"],
+    *,
+    subset: Subset = Full(),
+    temperature: float = 1.0,
+) -> EntropySlopes:
+    """Measure what `entropy_slopes` does for logits that are there already, all rows of them.
+
+    A softcap inside the logits does not enter: both steps are then taken behind it.
+
+    Raises:
+        InputError: on logits that are not floating point, or targets that do not fit them.
+    """
+    require_floating("logits", logits)
+    require_targets(targets, "logits", logits, vocab=logits.shape[-1])
+    z = logits.to(statistics_dtype(logits)) / temperature
+    target, mean, square = _sums(z, None, targets, subset)
+    return EntropySlopes(target, mean, square, torch.ones_like(mean))
 
 
 def _sums(z: Tensor, slope: Tensor | None, targets: Tensor, subset: Subset) -> Float[Tensor, "3 rows"]:
