@@ -27,20 +27,29 @@ def test_at_the_target_it_undoes_the_pull():
     assert settling.coef == 0
     assert settling.band == pytest.approx((1.0, 1.0))
     assert fed([0.8, 1.2, 1.0, 1.1, 0.9, 1.0]).coef == pytest.approx(0.2)
-    assert fed([1.0] * 5 + [0.7], end=0.7, progress=0.9).coef == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
     ("progress", "target"), [(0.0, 2.0), (0.4, 2.0), (0.5, 1.85), (0.6, 1.7), (0.8, 1.4), (1.0, 1.4)]
 )
 def test_the_target_stays_then_falls_to_seven_tenths(progress, target):
-    assert fed([2.0] * 5, progress=progress).band == pytest.approx((target, target))
+    controller = fed([2.0] * 5 + [1.0] * 20, progress=progress)
+    assert controller.band == pytest.approx((target, target))
+
+
+def test_it_lets_go_and_does_not_push():
+    """The target falls to 0.9 of an entropy that stays, and the coefficient to 0, not below it."""
+    stays = fed([1.0] * 60, progress=0.9)
+    assert stays.target == pytest.approx(0.9)
+    assert stays.coef == 0
+    assert fed([1.0] * 5 + [1.5] * 25, progress=0.3).coef < 0
+    assert fed([1.0] * 5 + [1.5] * 25, progress=0.9).target == pytest.approx(1.0)
 
 
 def test_the_answer_to_a_first_error():
-    """e = 0.1: fast .05, slow .007, sum .006; answer 3 * .05 + 8 * .043 + .006 = .5, times the pull 0.1."""
-    assert fed([1.0] * 5 + [0.9]).coef == pytest.approx((0.1 + 0.1 * 0.5) / 0.5)
-    assert fed([1.0] * 5 + [1.1]).coef == pytest.approx((0.1 - 0.1 * 0.5) / 0.5)
+    """e = 0.1: fast .05, slow .007, sum .01; answer 3 * .05 + 10 * .043 + .01 = .59, times the pull 0.1."""
+    assert fed([1.0] * 5 + [0.9]).coef == pytest.approx((0.1 + 0.1 * 0.59) / 0.5)
+    assert fed([1.0] * 5 + [1.1]).coef == pytest.approx((0.1 - 0.1 * 0.59) / 0.5)
     assert fed([1.0] * 5 + [1e9]).coef == pytest.approx((0.1 - 0.1 * 4) / 0.5)  # no answer is beyond 4 pulls
 
 
@@ -59,7 +68,7 @@ def test_without_a_push_or_an_entropy_it_rests():
 
 
 @pytest.mark.parametrize("rate", [0.3, 1.0, 3.0])
-@pytest.mark.parametrize("mistaken", [0.6, 1.0, 1.6])
+@pytest.mark.parametrize("mistaken", [0.6, 1.0, 1.4])
 def test_it_holds_a_noisy_lagging_policy_without_swinging(rate, mistaken):
     """A policy gradient that would cost 2 % of the entropy per step, a bonus stronger or weaker than said.
 
@@ -76,7 +85,7 @@ def test_it_holds_a_noisy_lagging_policy_without_swinging(rate, mistaken):
         coefs.append(controller.coef)
         off.append(entropy / controller.target - 1)
     assert np.abs(np.array(off[20:]).reshape(-1, 10).mean(1)).max() < 0.15
-    assert 0 < np.mean(coefs[50:]) < 3 * 0.005 / 0.08
+    assert 0 <= np.mean(coefs[50:]) < 3 * 0.005 / 0.08
     assert np.std(np.diff(np.array(coefs[50:]).reshape(-1, 25).mean(1))) < 0.04
 
 

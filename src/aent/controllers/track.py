@@ -10,10 +10,12 @@ from aent.errors import InputError
 SETTLE = 5
 """Updates over which the starting entropy is measured; the coefficient is 0 meanwhile."""
 HELD, RELEASED = 0.4, 0.8
-"""Shares of the training between which the target moves to its end: while the learning rate has a say."""
+"""Shares of the training between which the target falls to its end: while the learning rate has a say."""
+LEAD = 0.9
+"""The falling target over the entropy that is there, at least: it goes before it, not without it."""
 MEMORY = 0.9
 """Of the running means of pull and push: as long as Adam's of the gradient."""
-PROPORTIONAL, DERIVATIVE, INTEGRAL = 3.0, 8.0, 0.06
+PROPORTIONAL, DERIVATIVE, INTEGRAL = 3.0, 10.0, 0.1
 """Answer to the error, to its movement, and to its sum over updates, in units of the usual pull."""
 FAST, SLOW = 0.5, 0.93
 """Of the running means of the error whose difference is its movement."""
@@ -30,22 +32,24 @@ class Track(Stateful):
     undoes what the policy gradient does to the entropy. The second corrects what that leaves out (what
     tokens share through the parameters, the optimiser's memory):
     ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / target``. The target is H_start,
-    the mean of the first five entropies, for the first 40 % of the training; from there it moves in a
-    straight line to ``end * H_start`` at 80 %, so that what was found by exploring is made use of.
+    the mean of the first five entropies, for the first 40 % of the training. From there it falls in a
+    straight line to ``end * H_start`` at 80 %, so that what was found by exploring is made use of; but never
+    to less than nine tenths of the entropy, and the coefficient not below 0, as the entropy is let go and
+    not pushed.
 
     Everything is measured in the policy gradient's own effect, so that nothing has a unit: advantages twice
-    as large, other vocabularies and other learning rates need no other setting. Above its target the
-    coefficient may be negative.
+    as large, other vocabularies and other learning rates need no other setting. Before it is let go, an
+    entropy above its target makes the coefficient negative.
 
     Source: ours; the feed-forward ratio from the closed-form gradient of the entropy, the rest is the
-    textbook's PID rule. Its numbers were chosen on countdown, seed 100.
+    textbook's PID rule. Its numbers were chosen on countdown and lists, seed 100.
 
     Raises:
         InputError: if `end` is not a positive number.
     """
 
     kept: ClassVar[tuple[str, ...]] = (
-        "coef", "updates", "progress", "start", "pull", "power", "push", "fast", "slow", "total",
+        "coef", "updates", "progress", "start", "level", "pull", "power", "push", "fast", "slow", "total",
     )  # fmt: skip
 
     end: float = 0.7
@@ -58,6 +62,8 @@ class Track(Stateful):
     """Share of the training that is done."""
     start: float = field(default=0.0, init=False)
     """Mean entropy of the first updates, nats per token."""
+    level: float = field(default=0.0, init=False)
+    """Running mean of the entropy, short."""
     pull: float = field(default=0.0, init=False)
     """Running mean, not yet corrected for its start at 0."""
     power: float = field(default=0.0, init=False)
@@ -84,8 +90,10 @@ class Track(Stateful):
     @property
     def target(self) -> float:
         """The entropy aimed at now, nats per token."""
-        gone = min(max((self.progress - HELD) / (RELEASED - HELD), 0.0), 1.0)
-        return self.start * (1 + (self.end - 1) * gone)
+        if self.progress <= HELD:
+            return self.start
+        gone = min((self.progress - HELD) / (RELEASED - HELD), 1.0)
+        return max(self.start * (1 + (self.end - 1) * gone), min(LEAD * self.level, self.start))
 
     def foresee(self, effect: Effect) -> None:
         """Take in what the coming update's steps did to the entropy, to first order."""
@@ -104,11 +112,14 @@ class Track(Stateful):
         self.updates += 1
         if self.updates <= SETTLE:
             self.start += (entropy - self.start) / self.updates
+            self.level = self.start
             return self.coef
+        self.level = _moved(self.level, entropy, FAST)
         if self.start > 0 and self.push > 0:  # else there is nothing to hold, or nothing to hold it with
             answer = self._answer(1 - entropy / self.target)
             seen = 1 - MEMORY**self.updates
-            self.coef = (-self.pull / seen + math.sqrt(self.power / seen) * answer) / self.push
+            wanted = -self.pull / seen + math.sqrt(self.power / seen) * answer
+            self.coef = (wanted if self.progress <= HELD else max(wanted, 0.0)) / self.push
         return self.coef
 
     def _answer(self, error: float) -> float:
