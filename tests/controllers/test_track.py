@@ -39,7 +39,7 @@ def test_the_target_stays_then_falls_to_seven_tenths(progress, target):
 
 def test_it_lets_go_and_does_not_push():
     """The target falls to 0.9 of an entropy that stays, and the coefficient to 0, not below it."""
-    stays = fed([1.0] * 60, progress=0.9)
+    stays = fed([1.0] * 90, progress=0.9)
     assert stays.target == pytest.approx(0.9)
     assert stays.coef == 0
     assert fed([1.0] * 5 + [1.5] * 25, progress=0.3).coef < 0
