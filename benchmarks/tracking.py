@@ -1,0 +1,94 @@
+"""Does `aent-auto` keep the entropy at its target, whatever the vocabulary, learning rate and algorithm?
+
+    python benchmarks/tracking.py [--recipe benchmarks/evidence/eval-chain.yaml] [--seed 0] [--jobs 2]
+
+One run per cell, without evaluation, nothing but the cell's own flag changed. After step 20, the mean
+entropy of every ten steps is held against the mean target of these steps; asked are 15 %. Finished runs are
+not repeated.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from aent.experiments.folder import RunFolder
+
+BASE = 3e-4
+CRITIC = ("--num_generations", "1", "--critic_learning_rate", "2e-3")
+CELLS = {
+    **{
+        f"vocabulary {vocab}, learning rate x {factor}": (
+            "--policy.vocab_size", str(vocab), "--learning_rate", str(factor * BASE)
+        )
+        for vocab in (64, 1024, 32768)
+        for factor in (0.3, 1, 3)
+    },
+    "RLOO": ("--algorithm", "rloo", "--learning_rate", str(BASE)),
+    "PPO": ("--algorithm", "ppo", "--learning_rate", str(BASE), *CRITIC),
+}  # fmt: skip
+"""What is changed, from GRPO with 1,024 tokens and a learning rate of 3e-4."""
+ALLOWED = 0.15
+
+
+def main() -> None:
+    """Run what is missing and print a line per cell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--recipe", type=Path, default=Path("benchmarks/evidence/eval-chain.yaml"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path("runs/tracking"))
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    paths = {cell: given.folder / f"{given.recipe.stem}-{given.seed}-{n}" for n, cell in enumerate(CELLS)}
+    with ThreadPoolExecutor(given.jobs) as pool:
+        list(pool.map(lambda cell: train(paths[cell], given.recipe, given.seed, CELLS[cell]), CELLS))
+    table = Table("cell", "windows within 15 %", "largest deviation", "reward, first and last ten steps")
+    for cell, path in paths.items():
+        rows = [row for row in RunFolder(path).read_metrics() if "loss" in row]
+        off = deviations(rows)
+        rewards = [np.mean([row["reward"] for row in part]) for part in (rows[:10], rows[-10:])]
+        inside = int((abs(off) <= ALLOWED).sum())
+        table.add_row(
+            cell,
+            f"{inside} of {len(off)}",
+            f"{off[abs(off).argmax()]:+.1%}",
+            f"{rewards[0]:.2f}, {rewards[1]:.2f}",
+        )
+    Console().print(table)
+
+
+def train(path: Path, recipe: Path, seed: int, flags: tuple[str, ...]) -> None:
+    """Start or find the run of a cell."""
+    if RunFolder(path).finished:
+        return
+    argv = [sys.executable, "-m", "aent.cli.main", "train", str(recipe), "--method", "aent-auto"]
+    own = ["--seed", str(seed), "--evaluation", "null", "--logging_steps", "1", "--save_strategy", "no"]
+    with path.with_suffix(".log").open("w") as out:
+        subprocess.run(
+            [*argv, *own, *flags, "--output_dir", str(path)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+
+
+def deviations(rows: list[dict[str, float]]) -> np.ndarray:
+    """Mean entropy over mean target, less 1, of every ten steps after the first twenty."""
+    later = rows[20 : 20 + (len(rows) - 20) // 10 * 10]
+    entropy, target = (
+        np.array([row[name] for row in later]).reshape(-1, 10).mean(1)
+        for name in ("aent/entropy", "aent/low")
+    )
+    return entropy / target - 1
+
+
+if __name__ == "__main__":
+    main()
