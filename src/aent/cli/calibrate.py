@@ -186,7 +186,7 @@ def _advice(block: Mapping[str, Any], flags: Sequence[str]) -> list[str]:
         "steps, after the first 20.\n",
         _section(block),
         shlex.join([*command, flow]),
-        "\nWith nothing to set, and the entropy held where it starts:\n",
+        "\nWith nothing to set, the entropy falling to half over the training:\n",
         shlex.join([*command, "aent-auto"]),
     ]
 

@@ -9,10 +9,8 @@ from aent.errors import InputError
 
 SETTLE = 5
 """Updates over which the starting entropy is measured; the coefficient is 0 meanwhile."""
-HELD, RELEASED = 0.4, 0.8
-"""Shares of the training between which the target falls to its end: while the learning rate has a say."""
 LEAD = 0.9
-"""The falling target over the entropy that is there, at least: it goes before it, not without it."""
+"""The target over the entropy that is there, at least: it falls ahead of the entropy, not without it."""
 MEMORY = 0.9
 """Of the running means of pull and push: as long as Adam's of the gradient."""
 PROPORTIONAL, DERIVATIVE, INTEGRAL = 3.0, 10.0, 0.1
@@ -25,21 +23,18 @@ MOST_SUM, MOST = 2.0, 4.0
 
 @dataclass(kw_only=True)
 class Track(Stateful):
-    """Hold the entropy where it started, then let it go to a share of that: feed-forward and feedback.
+    """Let the entropy fall to half of where it started, in a straight line over the training, not sooner.
 
-    ``coef = (-pull + spread * answer) / push``, with pull the running mean and push the last of `Effect`,
-    and spread the root of the running mean of pull^2. The first part is the coefficient at which the bonus
-    undoes what the policy gradient does to the entropy. The second corrects what that leaves out (what
-    tokens share through the parameters, the optimiser's memory):
-    ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / target``. The target is H_start,
-    the mean of the first five entropies, for the first 40 % of the training. From there it falls in a
-    straight line to ``end * H_start`` at 80 %, so that what was found by exploring is made use of; but never
-    to less than nine tenths of the entropy, and the coefficient not below 0, as the entropy is let go and
-    not pushed.
+    ``coef = max(0, -pull + spread * answer) / push``, with pull the running mean and push the last of
+    `Effect`, and spread the root of the running mean of pull^2. The first part is the coefficient at which
+    the bonus undoes what the policy gradient does to the entropy. The second corrects what that leaves out
+    (what tokens share through the parameters, the optimiser's memory) and steers:
+    ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / target``,
+    ``target = max((1 - (1 - end) * progress) * H_start, 0.9 * H)``, H_start being the mean of the first five
+    entropies. An entropy above its line is not pushed down: the target waits for it.
 
     Everything is measured in the policy gradient's own effect, so that nothing has a unit: advantages twice
-    as large, other vocabularies and other learning rates need no other setting. Before it is let go, an
-    entropy above its target makes the coefficient negative.
+    as large, other vocabularies and other learning rates need no other setting.
 
     Source: ours; the feed-forward ratio from the closed-form gradient of the entropy, the rest is the
     textbook's PID rule. Its numbers were chosen on countdown and lists, seed 100.
@@ -52,7 +47,7 @@ class Track(Stateful):
         "coef", "updates", "progress", "start", "level", "pull", "power", "push", "fast", "slow", "total",
     )  # fmt: skip
 
-    end: float = 0.7
+    end: float = 0.5
     """Target at the end over starting entropy."""
     coef: float = field(default=0.0, init=False)
     """The coefficient in force."""
@@ -90,10 +85,8 @@ class Track(Stateful):
     @property
     def target(self) -> float:
         """The entropy aimed at now, nats per token."""
-        if self.progress <= HELD:
-            return self.start
-        gone = min((self.progress - HELD) / (RELEASED - HELD), 1.0)
-        return max(self.start * (1 + (self.end - 1) * gone), min(LEAD * self.level, self.start))
+        line = (1 - (1 - self.end) * self.progress) * self.start
+        return max(line, min(LEAD * self.level, self.start))
 
     def foresee(self, effect: Effect) -> None:
         """Take in what the coming update's steps did to the entropy, to first order."""
@@ -119,7 +112,7 @@ class Track(Stateful):
             answer = self._answer(1 - entropy / self.target)
             seen = 1 - MEMORY**self.updates
             wanted = -self.pull / seen + math.sqrt(self.power / seen) * answer
-            self.coef = (wanted if self.progress <= HELD else max(wanted, 0.0)) / self.push
+            self.coef = max(wanted, 0.0) / self.push
         return self.coef
 
     def _answer(self, error: float) -> float:

@@ -55,11 +55,11 @@ def aent(
 
 
 def aent_auto() -> Method:
-    """Clamped entropy held where the policy starts and let go late; nothing to set.
+    """Clamped entropy that may fall to half of its start over the training, not sooner; nothing to set.
 
     ``loss = policy_loss - coef * H(pi~)``, H in nats over the most likely two thirds of the vocabulary,
     coef from `Track`: what undoes the policy gradient's own effect on the entropy, to first order, and a
-    correction towards a target: the mean of the first five entropies, and late in training 0.7 of it.
+    correction towards the line from the mean of the first five entropies to half of it.
 
     Source: ours; the clamped entropy and its bonus are arXiv 2509.03493's.
     """
