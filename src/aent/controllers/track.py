@@ -9,8 +9,6 @@ from aent.errors import InputError
 
 SETTLE = 5
 """Updates over which the starting entropy is measured; the coefficient is 0 meanwhile."""
-LEAD = 0.9
-"""The target over the entropy that is there, at least: it falls ahead of the entropy, not without it."""
 MEMORY = 0.9
 """Of the running means of pull and push: as long as Adam's of the gradient."""
 PROPORTIONAL, DERIVATIVE, INTEGRAL = 3.0, 10.0, 0.1
@@ -30,8 +28,8 @@ class Track(Stateful):
     the bonus undoes what the policy gradient does to the entropy. The second corrects what that leaves out
     (what tokens share through the parameters, the optimiser's memory) and steers:
     ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / target``,
-    ``target = max((1 - (1 - end) * progress) * H_start, 0.9 * H)``, H_start being the mean of the first five
-    entropies. An entropy above its line is not pushed down: the target waits for it.
+    ``target = (1 - (1 - end) * progress) * H_start``, H_start being the mean of the first five entropies. An
+    entropy above its line is not pushed down: the coefficient is 0 then.
 
     Everything is measured in the policy gradient's own effect, so that nothing has a unit: advantages twice
     as large, other vocabularies and other learning rates need no other setting.
@@ -44,7 +42,7 @@ class Track(Stateful):
     """
 
     kept: ClassVar[tuple[str, ...]] = (
-        "coef", "updates", "progress", "start", "level", "pull", "power", "push", "fast", "slow", "total",
+        "coef", "updates", "progress", "start", "pull", "power", "push", "fast", "slow", "total",
     )  # fmt: skip
 
     end: float = 0.5
@@ -57,8 +55,6 @@ class Track(Stateful):
     """Share of the training that is done."""
     start: float = field(default=0.0, init=False)
     """Mean entropy of the first updates, nats per token."""
-    level: float = field(default=0.0, init=False)
-    """Running mean of the entropy, short."""
     pull: float = field(default=0.0, init=False)
     """Running mean, not yet corrected for its start at 0."""
     power: float = field(default=0.0, init=False)
@@ -85,8 +81,7 @@ class Track(Stateful):
     @property
     def target(self) -> float:
         """The entropy aimed at now, nats per token."""
-        line = (1 - (1 - self.end) * self.progress) * self.start
-        return max(line, min(LEAD * self.level, self.start))
+        return (1 - (1 - self.end) * self.progress) * self.start
 
     def foresee(self, effect: Effect) -> None:
         """Take in what the coming update's steps did to the entropy, to first order."""
@@ -105,9 +100,7 @@ class Track(Stateful):
         self.updates += 1
         if self.updates <= SETTLE:
             self.start += (entropy - self.start) / self.updates
-            self.level = self.start
             return self.coef
-        self.level = _moved(self.level, entropy, FAST)
         if self.start > 0 and self.push > 0:  # else there is nothing to hold, or nothing to hold it with
             answer = self._answer(1 - entropy / self.target)
             seen = 1 - MEMORY**self.updates
