@@ -55,7 +55,7 @@ def fails(capsys, *argv):
         (["train", "--evaluation.k", "[a]"], ["k=('a',) is a tuple; it must be tuple[int, ...]"]),
         (["train", "--policy.epochs", "0"], ["epochs=0 must be above 0"]),
         (["train", MODEL, "no-such-model"], ["'no-such-model'", "as a folder here or on the hub"]),
-        (["train", "--report_to", "tensorboard"], ["report_to=['tensorboard']", "tensorboard"]),
+        (["train", "--report_to", "wandb"], ["report_to=['wandb']", "wandb"]),
         (["train", "--use_vllm"], ["vllm is not installed"]),
         (["train", "--task", "{name: "], ["not readable as YAML"]),
         (["train", "--evaluation.k", "[99]"], ["1..16", "[99]"]),

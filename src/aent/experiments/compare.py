@@ -186,21 +186,32 @@ class Workers:
             self._slots.put(slot)
 
     def run(self, jobs: Sequence[Job], tick: Callable[[], None]) -> None:
-        """Run the jobs; call `tick` about twice a second while they run."""
-        with ThreadPoolExecutor(self.count) as pool:
-            futures = [pool.submit(self._one, job) for job in jobs]
-            try:
+        """Run the jobs; call `tick` about twice a second while they run.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, when every run has ended its step with a checkpoint.
+        """
+        asked = threading.Event()  # an exception out of the signal handler could get lost in a destructor
+        before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+        try:
+            with ThreadPoolExecutor(self.count) as pool:
+                futures = [pool.submit(self._one, job) for job in jobs]
                 while not all(future.done() for future in futures):
                     tick()
-                    threading.Event().wait(0.5)
-            except KeyboardInterrupt:
-                self._stopping.set()
-                for process in list(self.running.values()):
-                    process.send_signal(signal.SIGINT)  # each ends its step with a checkpoint
-                raise
+                    if asked.wait(0.5):
+                        signal.signal(signal.SIGINT, before)  # a second Ctrl-C stops at once
+                        self._stop()
+                        raise KeyboardInterrupt
+        finally:
+            signal.signal(signal.SIGINT, before)
         for future in futures:
             future.result()
         tick()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        for process in list(self.running.values()):
+            process.send_signal(signal.SIGINT)
 
     def _one(self, job: Job) -> None:
         slot = self._slots.get()
