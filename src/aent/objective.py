@@ -99,7 +99,8 @@ def first_order_effect(
     ``pull = host_mean(A (g_t - sum_j p_j g_j)); push = sum_t mask_t sum_j g_j^2 / count``, g = dH/dz of
     each token. The policy gradient alone changes the entropy by `pull`, a bonus with coefficient 1 by
     `push`, so that the coefficient ``-pull / push`` keeps it where it is. Both averages are those of
-    `with_terms`. Clipping, a penalty, and what tokens share through the parameters are left out.
+    `with_terms`; rows that were not measured count as 0 in both. Clipping, a penalty, and what tokens share
+    through the parameters are left out.
 
     Source: ours; the two directions are the gradients of the policy's loss and of the entropy.
     """

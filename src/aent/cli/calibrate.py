@@ -119,11 +119,12 @@ def _whole(flag: str, given: str) -> int:
 
 
 def _measured(run: "Run", prompts: int, samples: int) -> "dict[str, Reading]":
+    from aent.bar import progress_bar
     from aent.calibration import SUBSETS
     from aent.evaluation.sample import check_sampling
     from aent.experiments.calibrate import readings, rollouts, training_rows
     from aent.experiments.models import load_model, loading_options
-    from aent.experiments.progress import hush, progress_bar
+    from aent.experiments.progress import hush
 
     args = run.args
     drawing = {

@@ -112,7 +112,7 @@ def _evaluations(
     arguments: Arguments, tasks: Mapping[str, Task], journals: Mapping[str, Journal], console: Console
 ) -> dict[str, Evaluation]:
     """Return the evaluation of every task; the model is loaded where one is not finished."""
-    from aent.experiments.progress import progress_bar
+    from aent.bar import progress_bar
 
     done = {name: load_results(each.folder) for name, each in journals.items() if each.finished}
     sampler = _load(arguments) if len(done) < len(tasks) else None

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
+
+from aent.bar import progress_bar
 
 COLUMNS = {
     "reward": ("reward", ".3f"),
@@ -28,19 +29,6 @@ def hush() -> None:
 
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
-
-
-def progress_bar(console: Console) -> Progress:
-    """A bar that stays out of the way where the output is not a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 class ProgressLines(TrainerCallback):

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from aent.algorithms import classes
+from aent.bar import progress_bar
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
 from aent.experiments.folder import RunFolder
@@ -21,7 +22,6 @@ from aent.experiments.progress import (
     MetricsFile,
     ProgressLines,
     hush,
-    progress_bar,
 )
 from aent.experiments.recipe import Recipe
 from aent.experiments.reports import report_content

@@ -33,8 +33,6 @@ class EntropySlopes(NamedTuple):
     """Σ_j p_j g_j, under the whole policy p."""
     square: Float[Tensor, "*batch"]
     """Σ_j g_j^2."""
-    measured: Float[Tensor, "*batch"]
-    """1 for the rows that were measured, else 0."""
 
 
 @torch.no_grad()
@@ -66,7 +64,7 @@ def entropy_slopes(
     """
     head = Head(statistics_dtype(hidden), temperature, softcap)
     stride = max(1, -(-len(hidden) // MOST))
-    found = hidden.new_zeros(4, len(hidden), dtype=head.dtype)
+    found = hidden.new_zeros(3, len(hidden), dtype=head.dtype)
     with gather(), no_autocast(hidden):
         require_head(hidden, weight, bias)
         require_targets(targets, "hidden", hidden, vocab=len(weight))
@@ -74,8 +72,7 @@ def entropy_slopes(
         for rows in slices(len(hidden[::stride]), max(1, CHUNK // len(weight))):
             h, t = hidden[::stride][rows], targets[::stride][rows]
             z = torch.nn.functional.linear(h.to(head.dtype), made[0], made[1])  # type: ignore[arg-type]
-            found[:3, ::stride][:, rows] = _sums(z, head.scale_(z), t, subset)
-    found[3, ::stride] = 1
+            found[:, ::stride][:, rows] = _sums(z, head.scale_(z), t, subset)
     return EntropySlopes(*found)
 
 
@@ -97,8 +94,7 @@ def logit_slopes(
     require_floating("logits", logits)
     require_targets(targets, "logits", logits, vocab=logits.shape[-1])
     z = logits.to(statistics_dtype(logits)) / temperature
-    target, mean, square = _sums(z, None, targets, subset)
-    return EntropySlopes(target, mean, square, torch.ones_like(mean))
+    return EntropySlopes(*_sums(z, None, targets, subset))
 
 
 def _sums(z: Tensor, slope: Tensor | None, targets: Tensor, subset: Subset) -> Float[Tensor, "3 rows"]:
@@ -110,7 +106,7 @@ def _sums(z: Tensor, slope: Tensor | None, targets: Tensor, subset: Subset) -> F
         e *= subset_weights(z, cut, torch.empty_like(z))
     total = e.sum(-1, keepdim=True)
     q, log_q = e / total, y - total.log()
-    g = -q * (log_q + -(q * log_q).sum(-1, keepdim=True))
+    g = -q * (log_q - (q * log_q).sum(-1, keepdim=True))
     if slope is not None:
         g, p = g * slope, p * slope
     at = g.gather(-1, targets[:, None])[:, 0]

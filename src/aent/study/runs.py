@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from aent.bar import progress_bar
 from aent.errors import InputError
 from aent.study.mdp import Job, simulate
 
@@ -76,19 +76,6 @@ def finish(jobs: Sequence[Job], runs: Runs, console: Console, title: str, worker
                 bar.advance(task)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def progress_bar(console: Console) -> Progress:
-    """A bar that stays out of the way where the output is not a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _key(job: Job) -> str:
