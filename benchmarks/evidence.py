@@ -12,7 +12,7 @@ at any time and goes on on any machine; the run folders themselves go to --folde
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,23 +195,60 @@ def choose() -> None:
 
 
 def tables() -> None:
-    """Print the results of the evaluation tasks as Markdown, one table for each and their mean ranks."""
+    """Print the results of the evaluation tasks as Markdown: each task, all together, and mean ranks."""
     rows = [row for row in results() if row["stage"] == "evaluate"]
-    ranks: dict[str, list[float]] = {}
-    for recipe in dict.fromkeys(row["recipe"] for row in rows):
-        of_recipe = [row for row in rows if row["recipe"] == recipe]
+    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
+    tasks = {recipe: [row for row in rows if row["recipe"] == recipe] for recipe in recipes}
+    for recipe, of_recipe in tasks.items():
         print(f"\n### {recipe}\n\n{table(of_recipe)}")
+    print(f"\n### All tasks\n\n{table(joined(rows, recipes))}")
+    print("\n### Mean ranks\n\n| method | by pass@1 | by pass@16 |\n|---|---|---|")
+    once, often = (mean_ranks(tasks.values(), k) for k in (1, 16))
+    for method in sorted(once, key=lambda method: once[method]):
+        print(f"| {method} | {once[method]:.2f} | {often[method]:.2f} |")
+
+
+def joined(rows: Sequence[Mapping[str, Any]], recipes: Sequence[str]) -> list[dict[str, Any]]:
+    """One row per method and seed with the problems of all recipes; without those that miss one."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        found.setdefault((row["label"], row["seed"]), {})[row["recipe"]] = row
+    return [
+        {
+            "label": label,
+            "seed": seed,
+            **{when: _together(own, recipes, when) for when in ("before", "after")},
+        }
+        for (label, seed), own in found.items()
+        if own.keys() == set(recipes)
+    ]
+
+
+def _together(own: Mapping[str, Any], recipes: Sequence[str], when: str) -> dict[str, Any]:
+    parts = [own[recipe][when] for recipe in recipes]
+    return {
+        name: {
+            "correct": [count for part in parts for count in part[name]["correct"]],
+            "samples": parts[0][name]["samples"],
+            "entropy": float(np.mean([part[name]["entropy"] for part in parts])),
+        }
+        for name in parts[0]
+    }
+
+
+def mean_ranks(tasks: Iterable[Sequence[Mapping[str, Any]]], k: int) -> dict[str, float]:
+    """Of each method the mean of its places by the headline's pass@k; those that tie share theirs."""
+    ranks: dict[str, list[float]] = {}
+    for rows in tasks:
         values = {
-            label: mean_over_seeds([column(row, "headline", 1) for row in runs(of_recipe, label)])
-            for label in labels(of_recipe)
+            label: mean_over_seeds([column(row, "headline", k) for row in runs(rows, label)])
+            for label in labels(rows)
         }
         for method, value in values.items():
             better = sum(other > value for other in values.values())
             tied = sum(other == value for other in values.values())
             ranks.setdefault(method, []).append(better + (1 + tied) / 2)
-    print("\n### Mean rank by pass@1\n")
-    for method, found in sorted(ranks.items(), key=lambda item: np.mean(item[1])):
-        print(f"- {method}: {np.mean(found):.2f}")
+    return {method: float(np.mean(found)) for method, found in ranks.items()}
 
 
 def labels(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -89,6 +89,7 @@ def measured(method: "Method", tokens: "Tokens") -> Float[Tensor, "batch tokens"
 
 
 def first_order_effect(
+    method: "Method",
     tokens: "Tokens",
     *,
     host_mean: Callable[[Float[Tensor, "batch tokens"]], Float[Tensor, ""]],
@@ -96,20 +97,21 @@ def first_order_effect(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """What a step does to the mean entropy, per unit of step in the logits: (pull, push); 0 without slopes.
 
-    ``pull = host_mean(A (g_t - sum_j p_j g_j)); push = sum_t mask_t sum_j g_j^2 / count``, g = dH/dz of
-    each token. The policy gradient alone changes the entropy by `pull`, a bonus with coefficient 1 by
-    `push`, so that the coefficient ``-pull / push`` keeps it where it is. Both averages are those of
-    `with_terms`; rows that were not measured count as 0 in both. Clipping, a penalty, and what tokens share
-    through the parameters are left out.
+    ``pull = host_mean(A (g_t - sum_j p_j g_j)); push = sum_t mask_t b_t sum_j g_j^2 / count``, g = dH/dz of
+    each token and b_t the method's bonus for 1 nat at a coefficient of 1. The policy gradient alone changes
+    the entropy by `pull`, a bonus with coefficient 1 by `push`, so that the coefficient ``-pull / push``
+    keeps it where it is. Both averages are those of `with_terms`; rows that were not measured count as 0 in
+    both. Clipping, a penalty, and what tokens share through the parameters are left out.
 
     Source: ours; the two directions are the gradients of the policy's loss and of the entropy.
     """
     slopes = tokens.slopes
-    if slopes is None:
+    if slopes is None or method.bonus is None:
         return 0 * tokens.mask.sum(), 0 * tokens.mask.sum()
     with torch.no_grad():
         pull = host_mean(tokens.advantages * tokens.weight * (slopes.target - slopes.mean))
-        push = masked_sum(slopes.square, tokens.mask) / count
+        per_nat = method.bonus(replace(tokens, coef=1.0, entropy=torch.ones_like(tokens.entropy)))
+        push = masked_sum(per_nat * slopes.square, tokens.mask) / count
     return pull, push
 
 

@@ -5,10 +5,14 @@ import torch
 from stepping import naive_logits, rollout, weights
 
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
+from aent.trl.host import solved
 
 
 def naive_effect(trainer, inputs, drop):
-    """Per token, (u . g, g . g): u = A ([j = t] - p_j) and g the clamped entropy's gradient, by autograd."""
+    """Per token, (u . g, g . g) times what is unsolved of its prompt.
+
+    u = A ([j = t] - p_j), g the clamped entropy's gradient by autograd.
+    """
     with torch.no_grad():
         logits = naive_logits(trainer.model, inputs, trainer.temperature)
     kept = logits.detach().clone().requires_grad_()
@@ -18,7 +22,8 @@ def naive_effect(trainer, inputs, drop):
     (g,) = torch.autograd.grad(entropy.sum(), kept)
     hot = torch.nn.functional.one_hot(inputs["completion_ids"], logits.size(-1))
     u = inputs["advantages"][:, None, None] * (hot - logits.softmax(-1))
-    return (u * g).sum(-1), g.square().sum(-1)
+    unsolved = 1 - inputs["aent_solved"][:, None]
+    return unsolved * (u * g).sum(-1), unsolved * g.square().sum(-1)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +66,24 @@ def test_resumed_it_goes_on(build, options):
     resumed.train(resume_from_checkpoint=f"{options['output_dir']}/checkpoint-7")
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.controller == whole.controller
+
+
+def test_the_share_solved_is_between_the_worst_and_the_best_reward():
+    rewards = torch.tensor([[1.0, -1.0, -1.0, -1.0], [-1.0] * 4, [1.0] * 4, [1.0, 1.0, 1.0, -1.0]])
+    assert solved(rewards)[:, 0].tolist() == pytest.approx([0.25, 0.0, 1.0, 0.75])
+    assert solved(rewards).shape == rewards.shape
+    assert solved(torch.full((2, 3), 0.7)).eq(0).all()  # nothing tells right from wrong
+
+
+def test_every_completion_has_the_share_of_its_own_group(build, options):
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
+    inputs = rollout(trainer, 16)
+    rewards = trainer._aent_rewards[:, 0].view(-1, trainer.num_generations)
+    worst, best = rewards.min(), rewards.max()
+    deviation = rewards - rewards.mean(1, keepdim=True)
+    advantages = deviation / (rewards.std(1, keepdim=True) + 1e-4)
+    shares = ((rewards.mean(1) - worst) / (best - worst)).repeat_interleave(trainer.num_generations)
+    expected = sorted(zip(advantages.flatten().tolist(), shares.tolist(), strict=True))
+    found = sorted(zip(inputs["advantages"].tolist(), inputs["aent_solved"].tolist(), strict=True))
+    assert shares.unique().numel() > 1
+    assert torch.tensor(found) == pytest.approx(torch.tensor(expected), abs=1e-5)

@@ -21,15 +21,16 @@ MOST_SUM, MOST = 2.0, 4.0
 
 @dataclass(kw_only=True)
 class Track(Stateful):
-    """Let the entropy fall to half of where it started, in a straight line over the training, not sooner.
+    """Let the entropy fall no lower than a curve from where it started to half of that, over the training.
 
     ``coef = max(0, -pull + spread * answer) / push``, with pull the running mean and push the last of
     `Effect`, and spread the root of the running mean of pull^2. The first part is the coefficient at which
     the bonus undoes what the policy gradient does to the entropy. The second corrects what that leaves out
     (what tokens share through the parameters, the optimiser's memory) and steers:
     ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / target``,
-    ``target = (1 - (1 - end) * progress) * H_start``, H_start being the mean of the first five entropies. An
-    entropy above its line is not pushed down: the coefficient is 0 then.
+    ``target = (end + (1 - end) * (1 - progress)^2) * H_start``, H_start being the mean of the first five
+    entropies and (1 - progress)^2 the share that is left of a learning rate which decays to 0 in a straight
+    line. An entropy above its target is not pushed down: the coefficient is 0 then.
 
     Everything is measured in the policy gradient's own effect, so that nothing has a unit: advantages twice
     as large, other vocabularies and other learning rates need no other setting.
@@ -75,13 +76,13 @@ class Track(Stateful):
 
     @property
     def band(self) -> tuple[float, float] | None:
-        """The target, nats per token; None before the first update."""
-        return None if self.updates == 0 else (self.target, self.target)
+        """From the target to the start, nats per token; None before the first update."""
+        return None if self.updates == 0 else (self.target, max(self.target, self.start))
 
     @property
     def target(self) -> float:
-        """The entropy aimed at now, nats per token."""
-        return (1 - (1 - self.end) * self.progress) * self.start
+        """The lowest entropy that is let be now, nats per token."""
+        return (self.end + (1 - self.end) * (1 - self.progress) ** 2) * self.start
 
     def foresee(self, effect: Effect) -> None:
         """Take in what the coming update's steps did to the entropy, to first order."""

@@ -63,6 +63,11 @@ class Tokens:
     """Log-probability under the reference policy; None where the host keeps none (``beta`` 0)."""
     group_reward: Float[Tensor, " batch"] | None = None
     """Mean reward of the completion's group; None where rollouts come in no groups."""
+    solved: Float[Tensor, " batch"] | None = None
+    """That mean between the worst and the best reward of the batch of rollouts, 0 to 1.
+
+    Where a reward says right or wrong, the share of the group that is right.
+    """
     clip: tuple[Edge, Edge] = (0.2, 0.2)
     """The host's clipping of the ratio to [1 - low, 1 + high]; in `Method.penalty`, that of `Method.clip`."""
     slopes: EntropySlopes | None = None

@@ -1,7 +1,11 @@
 """AEnt: clamped entropy with a coefficient that holds it in a band, and the same with nothing to set."""
 
+from jaxtyping import Float
+from torch import Tensor
+
 from aent.controllers import Band, Track
-from aent.methods.base import Method, Paper
+from aent.methods.base import Method, Paper, Tokens
+from aent.objective import entropy_bonus
 from aent.subsets import Fraction
 
 AENT = Paper(
@@ -55,12 +59,36 @@ def aent(
 
 
 def aent_auto() -> Method:
-    """Clamped entropy that may fall to half of its start over the training, not sooner; nothing to set.
+    """Unsolved prompts count more, and their entropy falls no lower than a curve; nothing to set.
 
-    ``loss = policy_loss - coef * H(pi~)``, H in nats over the most likely two thirds of the vocabulary,
+    ``A <- (1 - s) * A; loss = policy_loss - mean(coef * (1 - s) * H(pi~))``, s the share of the prompt's
+    completions that is right (`Tokens.solved`), H in nats over the most likely two thirds of the vocabulary,
     coef from `Track`: what undoes the policy gradient's own effect on the entropy, to first order, and a
-    correction towards the line from the mean of the first five entropies to half of it.
+    correction where the entropy is below its curve, from the mean of the first five to half of that. Without
+    groups (PPO, A2C) s is 0.
 
-    Source: ours; the clamped entropy and its bonus are arXiv 2509.03493's.
+    A prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) = 2 (1 - s) ds: what is
+    solved is not sharpened further, and entropy is given where no answer was found yet.
+
+    Source: ours. The clamped entropy and its bonus are arXiv 2509.03493's; training on pass@k is arXiv
+    2503.19595 and 2508.10751, more bonus on harder prompts 2510.10959.
     """
-    return Method(name="aent-auto", subset=Fraction(drop=0.33), controller=Track(), paper=AENT)
+    return Method(
+        name="aent-auto",
+        subset=Fraction(drop=0.33),
+        token_advantages=unsolved_advantages,
+        bonus=unsolved_bonus,
+        controller=Track(),
+        paper=AENT,
+    )
+
+
+def unsolved_advantages(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
+    """``(1 - s) * A``."""
+    return tokens.advantages if tokens.solved is None else tokens.advantages * (1 - tokens.solved[:, None])
+
+
+def unsolved_bonus(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
+    """``coef * (1 - s) * H``, nats."""
+    bonus = entropy_bonus(tokens)
+    return bonus if tokens.solved is None else bonus * (1 - tokens.solved[:, None])

@@ -97,6 +97,13 @@ def filled(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"
     return torch.where(rewards.isnan(), rewards.nanmean(1, keepdim=True), rewards).nan_to_num(0.0)
 
 
+def solved(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
+    """Where the mean of each group lies between the worst and the best reward of all; 0 if they are equal."""
+    worst, best = rewards.min(), rewards.max()
+    share = (rewards.mean(1, keepdim=True) - worst) / (best - worst).clamp(min=1e-12)
+    return share.expand_as(rewards)
+
+
 def gather_all(accelerator: Any, values: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
     """Gather as many values as each rank has; every rank takes part, also one that has none."""
     padded = accelerator.pad_across_processes(values, dim=0, pad_index=torch.nan)

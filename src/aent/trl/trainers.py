@@ -35,12 +35,13 @@ from aent.trl.host import (
     group_baseline,
     has_token_ratio,
     host_mean,
+    solved,
     token_mask,
 )
 from aent.trl.rewards import checked_reward
 
 STATE_KEY = "aent"
-OLD_LOGP, GROUP_REWARD = "aent_old_logp", "aent_group_reward"  # travel with the host's rollouts
+OLD_LOGP, GROUP_REWARD, SOLVED = "aent_old_logp", "aent_group_reward", "aent_solved"  # with the rollouts
 
 
 class AEntMixin:
@@ -128,7 +129,9 @@ class AEntMixin:
             output[OLD_LOGP] = scored[0]
         rewards = self._aent_grouped_rewards()
         if rewards.size(1) > 1:
-            output[GROUP_REWARD] = self._aent_local(filled(rewards).mean(1, keepdim=True).expand_as(rewards))
+            known = filled(rewards)
+            output[GROUP_REWARD] = self._aent_local(known.mean(1, keepdim=True).expand_as(known))
+            output[SOLVED] = self._aent_local(solved(known))
         if self.method.group_advantages or (self.method.rewards and not hasattr(self, "critic")):
             kl = scored[0] - scored[1] if OLD_LOGP in output and len(scored) > 1 else None
             self._aent_set_advantages(output, rewards, kl)
@@ -210,7 +213,7 @@ class AEntMixin:
         weight, mask = measured(self.method, tokens), tokens.mask
         sums = [masked_sum(tokens.entropy, weight), masked_sum(full, mask), weight.sum(), mask.sum()]
         mean, count = partial(host_mean, self, inputs), self._aent_normalizer()
-        effect = first_order_effect(tokens, host_mean=mean, count=count)
+        effect = first_order_effect(self.method, tokens, host_mean=mean, count=count)
         window = torch.stack([s.detach().float() for s in (*sums, *effect)])
         if not cast(Any, self).model.training:
             self._aent_log("eval", self._aent_reduced(window))
@@ -280,6 +283,7 @@ class AEntMixin:
             mask=mask,
             ref_logp=inputs.get("ref_per_token_logps"),
             group_reward=inputs.get(GROUP_REWARD),
+            solved=inputs.get(SOLVED),
             clip=(host.epsilon_low, host.epsilon_high),
             weight=inputs.get("importance_sampling_ratio", 1.0),
             coef=self.coef,
