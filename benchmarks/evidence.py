@@ -3,6 +3,7 @@
     python benchmarks/evidence.py tune        # every candidate on the development tasks
     python benchmarks/evidence.py choose      # the best of each method -> benchmarks/evidence/settings.yaml
     python benchmarks/evidence.py evaluate    # these settings on the evaluation tasks, seed by seed
+    python benchmarks/evidence.py ablate      # subsets, vocabularies, and a coefficient that does not move
     python benchmarks/evidence.py tables      # what docs/results.md shows of it
 
 The recipes are ``benchmarks/evidence/dev-*.yaml`` and ``eval-*.yaml``, the candidates, as many for every
@@ -30,9 +31,11 @@ from aent.versions import versions
 
 HERE = Path(__file__).parent / "evidence"
 RESULTS, CANDIDATES, SETTINGS = HERE / "results.jsonl", HERE / "candidates.yaml", HERE / "settings.yaml"
+ABLATION = HERE / "ablation.yaml"
 STAGES = {
     "tune": ("dev-*.yaml", CANDIDATES, (100,)),
     "evaluate": ("eval-*.yaml", SETTINGS, (0, 1, 2, 3, 4)),
+    "ablate": ("eval-chain.yaml", ABLATION, (0, 1)),
 }
 """Of each stage: its recipes, its methods, and its seeds in their order."""
 BASELINE = "none"
@@ -86,7 +89,8 @@ def work(stage: str, comparison: Comparison, place: ComparisonFolder, missing: S
     """Run the jobs; write each down as soon as it is done."""
     from aent.cli.train import prepared
 
-    prepared(comparison.argv(missing[0]))[0].policy_path()  # once, before the runs look for it
+    for job in {_policy_flags(comparison, job): job for job in missing}.values():
+        prepared(comparison.argv(job))[0].policy_path()  # once, before the runs look for it
     workers, waiting, console = Workers(comparison, place, count=count), set(missing), Console()
 
     def note() -> None:
@@ -100,6 +104,13 @@ def work(stage: str, comparison: Comparison, place: ComparisonFolder, missing: S
     workers.run(missing, note)
     for job, code in workers.failed.items():
         console.print(f"{job.name} failed with {code}: {place.log(job)}", highlight=False)
+
+
+def _policy_flags(comparison: Comparison, job: Job) -> tuple[str, ...]:
+    flags = comparison.entrants[job.label].flags
+    return tuple(
+        f"{k} {v}" for k, v in zip(flags[::2], flags[1::2], strict=True) if k.startswith("--policy.")
+    )
 
 
 def identity(stage: str, comparison: Comparison, job: Job) -> dict[str, Any]:
@@ -202,10 +213,19 @@ def tables() -> None:
     for recipe, of_recipe in tasks.items():
         print(f"\n### {recipe}\n\n{table(of_recipe)}")
     print(f"\n### All tasks\n\n{table(joined(rows, recipes))}")
+    _print_ablation([row for row in results() if row["stage"] == "ablate"])
     print("\n### Mean ranks\n\n| method | by pass@1 | by pass@16 |\n|---|---|---|")
     once, often = (mean_ranks(tasks.values(), k) for k in (1, 16))
     for method in sorted(once, key=lambda method: once[method]):
         print(f"| {method} | {once[method]:.2f} | {often[method]:.2f} |")
+
+
+def _print_ablation(rows: Sequence[Mapping[str, Any]]) -> None:
+    """One table for each vocabulary, the part of a label behind its dot."""
+    for vocab in dict.fromkeys(row["label"].partition(".")[2] for row in rows):
+        own = [row for row in rows if row["label"].endswith(f".{vocab}")]
+        named = [{**row, "label": method_of(row["label"])} for row in own]
+        print(f"\n### Ablation, {vocab} tokens\n\n{table(named)}")
 
 
 def joined(rows: Sequence[Mapping[str, Any]], recipes: Sequence[str]) -> list[dict[str, Any]]:
