@@ -81,7 +81,7 @@ class Track(Stateful):
 
     @property
     def target(self) -> float:
-        """The lowest entropy that is let be now, nats per token."""
+        """The lowest entropy that is allowed now, nats per token."""
         return (self.end + (1 - self.end) * (1 - self.progress) ** 2) * self.start
 
     def foresee(self, effect: Effect) -> None:
