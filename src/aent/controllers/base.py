@@ -41,8 +41,6 @@ class Effect:
     """Change of the mean entropy by the policy gradient: mean of ``A (g_t - Σ_j p_j g_j)``, g = dH/dz."""
     push: float
     """Change of it by a bonus with coefficient 1: mean of ``Σ_j g_j^2``, in the same unit as `pull`."""
-    progress: float
-    """Share of the training that is done, in [0, 1]."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""A controller with nothing to set: it undoes what the policy gradient does to entropy, and corrects."""
+"""A controller with nothing to set: it undoes a share of what the policy gradient does to entropy."""
 
 import math
 from dataclasses import dataclass, field
@@ -21,16 +21,15 @@ MOST_SUM, MOST = 2.0, 4.0
 
 @dataclass(kw_only=True)
 class Track(Stateful):
-    """Let the entropy fall no lower than a curve from where it started to half of that, over the training.
+    """Undo a quarter of what the policy gradient does to the entropy, and all of it at half the start.
 
-    ``coef = max(0, -pull + spread * answer) / push``, with pull the running mean and push the last of
-    `Effect`, and spread the root of the running mean of pull^2. The first part is the coefficient at which
-    the bonus undoes what the policy gradient does to the entropy. The second corrects what that leaves out
-    (what tokens share through the parameters, the optimiser's memory) and steers:
-    ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / target``,
-    ``target = (end + (1 - end) * (1 - progress)^2) * H_start``, H_start being the mean of the first five
-    entropies and (1 - progress)^2 the share that is left of a learning rate which decays to 0 in a straight
-    line. An entropy above its target is not pushed down: the coefficient is 0 then.
+    ``coef = max(-share * pull, -pull + spread * answer, 0) / push``, with pull the running mean and push the
+    last of `Effect`, and spread the root of the running mean of pull^2. ``-pull / push`` is the coefficient
+    at which the bonus undoes what the policy gradient does to the entropy: a share of it slows the fall down.
+    The second part takes over near the floor, `end` times the mean of the first five entropies. It corrects
+    what the ratio leaves out (what tokens share through the parameters, the optimiser's memory):
+    ``answer = P e_fast + D (e_fast - e_slow) + I sum(e)``, ``e = 1 - H / floor``. The entropy is never pushed
+    down.
 
     Everything is measured in the policy gradient's own effect, so that nothing has a unit: advantages twice
     as large, other vocabularies and other learning rates need no other setting.
@@ -39,21 +38,21 @@ class Track(Stateful):
     textbook's PID rule. Its numbers were chosen on countdown and lists, seed 100.
 
     Raises:
-        InputError: if `end` is not a positive number.
+        InputError: if `end` is not a positive number, or `share` a negative one.
     """
 
     kept: ClassVar[tuple[str, ...]] = (
-        "coef", "updates", "progress", "start", "pull", "power", "push", "fast", "slow", "total",
+        "coef", "updates", "start", "pull", "power", "push", "fast", "slow", "total",
     )  # fmt: skip
 
+    share: float = 0.25
+    """Of the pull that is undone wherever the entropy is."""
     end: float = 0.5
-    """Target at the end over starting entropy."""
+    """Floor over starting entropy; 1 holds the entropy where it starts."""
     coef: float = field(default=0.0, init=False)
     """The coefficient in force."""
     updates: int = field(default=0, init=False)
     """Updates seen so far."""
-    progress: float = field(default=0.0, init=False)
-    """Share of the training that is done."""
     start: float = field(default=0.0, init=False)
     """Mean entropy of the first updates, nats per token."""
     pull: float = field(default=0.0, init=False)
@@ -72,24 +71,25 @@ class Track(Stateful):
     def __post_init__(self) -> None:
         require_finite(self)
         if self.end <= 0:
-            raise InputError(f"end={self.end} of Track must be above 0: it is target over starting entropy")
+            raise InputError(f"end={self.end} of Track must be above 0: it is floor over starting entropy")
+        if self.share < 0:
+            raise InputError(f"share={self.share} of Track must be at least 0, which leaves the floor alone")
 
     @property
     def band(self) -> tuple[float, float] | None:
-        """From the target to the start, nats per token; None before the first update."""
-        return None if self.updates == 0 else (self.target, max(self.target, self.start))
+        """From the floor to the start, nats per token; None before the first update."""
+        return None if self.updates == 0 else (self.floor, max(self.floor, self.start))
 
     @property
-    def target(self) -> float:
-        """The lowest entropy that is allowed now, nats per token."""
-        return (self.end + (1 - self.end) * (1 - self.progress) ** 2) * self.start
+    def floor(self) -> float:
+        """The lowest entropy that is allowed, nats per token."""
+        return self.end * self.start
 
     def foresee(self, effect: Effect) -> None:
         """Take in what the coming update's steps did to the entropy, to first order."""
         self.pull = _moved(self.pull, effect.pull, MEMORY)
         self.power = _moved(self.power, effect.pull**2, MEMORY)
         self.push = effect.push
-        self.progress = effect.progress
 
     def update(self, entropy: float) -> float:
         """Answer to an entropy and return the new coefficient.
@@ -103,16 +103,17 @@ class Track(Stateful):
             self.start += (entropy - self.start) / self.updates
             return self.coef
         if self.start > 0 and self.push > 0:  # else there is nothing to hold, or nothing to hold it with
-            answer = self._answer(1 - entropy / self.target)
+            answer = self._answer(1 - entropy / self.floor)
             seen = 1 - MEMORY**self.updates
-            wanted = -self.pull / seen + math.sqrt(self.power / seen) * answer
-            self.coef = max(wanted, 0.0) / self.push
+            pull = self.pull / seen
+            at_floor = -pull + math.sqrt(self.power / seen) * answer
+            self.coef = max(-self.share * pull, at_floor, 0.0) / self.push
         return self.coef
 
     def _answer(self, error: float) -> float:
         self.fast = _moved(self.fast, error, FAST)
         self.slow = _moved(self.slow, error, SLOW)
-        self.total = _limited(self.total + INTEGRAL * error, MOST_SUM)
+        self.total = min(max(self.total + INTEGRAL * error, 0.0), MOST_SUM)  # time spent high is no credit
         answer = PROPORTIONAL * self.fast + DERIVATIVE * (self.fast - self.slow) + self.total
         return _limited(answer, MOST)
 

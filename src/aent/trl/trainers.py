@@ -334,8 +334,7 @@ class AEntMixin:
         if entropy is not None and self.controller is not None:
             self._aent_measured = entropy
             if isinstance(self.controller, Foresighted):
-                progress = host.state.global_step / host.state.max_steps
-                self.controller.foresee(Effect(pull=sums[4], push=sums[5], progress=progress))
+                self.controller.foresee(Effect(pull=sums[4], push=sums[5]))
             self.controller.update(entropy)
             self._aent_switch_head()
 
