@@ -187,7 +187,7 @@ def _advice(block: Mapping[str, Any], flags: Sequence[str]) -> list[str]:
         "steps, after the first 20.\n",
         _section(block),
         shlex.join([*command, flow]),
-        "\nWith nothing to set, the entropy falling to half over the training:\n",
+        "\nWith nothing to set:\n",
         shlex.join([*command, "aent-auto"]),
     ]
 

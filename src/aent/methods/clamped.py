@@ -59,16 +59,15 @@ def aent(
 
 
 def aent_auto() -> Method:
-    """Unsolved prompts count more, and their entropy falls no lower than a curve; nothing to set.
+    """Unsolved prompts count more, and a part of what lowers their entropy is undone; nothing to set.
 
     ``A <- (1 - s) * A; loss = policy_loss - mean(coef * (1 - s) * H(pi~))``, s the share of the prompt's
     completions that is right (`Tokens.solved`), H in nats over the most likely two thirds of the vocabulary,
-    coef from `Track`: what undoes the policy gradient's own effect on the entropy, to first order, and a
-    correction where the entropy is below its curve, from the mean of the first five to half of that. Without
-    groups (PPO, A2C) s is 0.
+    coef from `Track`: what undoes a quarter of the policy gradient's own effect on the entropy, to first
+    order, and all of it where the entropy is down to half of its start. Without groups (PPO, A2C) s is 0.
 
     A prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) = 2 (1 - s) ds: what is
-    solved is not sharpened further, and entropy is given where no answer was found yet.
+    solved is not sharpened further, and most entropy is given where no answer was found yet.
 
     Source: ours. The clamped entropy and its bonus are arXiv 2509.03493's; training on pass@k is arXiv
     2503.19595 and 2508.10751, more bonus on harder prompts 2510.10959.
