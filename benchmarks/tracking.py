@@ -24,6 +24,8 @@ from aent.experiments.folder import RunFolder
 BASE = 3e-4
 CRITIC = ("--num_generations", "1", "--critic_learning_rate", "2e-3")
 CELLS = {
+    "RLOO": ("--algorithm", "rloo", "--learning_rate", str(BASE)),
+    "PPO": ("--algorithm", "ppo", "--learning_rate", str(BASE), *CRITIC),
     **{
         f"vocabulary {vocab}, learning rate x {factor}": (
             "--policy.vocab_size", str(vocab), "--learning_rate", str(factor * BASE)
@@ -31,8 +33,6 @@ CELLS = {
         for vocab in (64, 1024, 32768)
         for factor in (0.3, 1, 3)
     },
-    "RLOO": ("--algorithm", "rloo", "--learning_rate", str(BASE)),
-    "PPO": ("--algorithm", "ppo", "--learning_rate", str(BASE), *CRITIC),
 }  # fmt: skip
 """What is changed, from GRPO with 1,024 tokens and a learning rate of 3e-4."""
 ALLOWED = 0.15
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    paths = {cell: given.folder / f"{given.recipe.stem}-{given.seed}-{n}" for n, cell in enumerate(CELLS)}
+    paths = {cell: given.folder / f"{given.recipe.stem}-{given.seed}-{slug(cell)}" for cell in CELLS}
     with ThreadPoolExecutor(given.jobs) as pool:
         list(pool.map(lambda cell: train(paths[cell], given.recipe, given.seed, CELLS[cell]), CELLS))
     table = Table(
@@ -72,6 +72,11 @@ def main() -> None:
             f"{rewards[0]:.2f}, {rewards[1]:.2f}",
         )
     Console().print(table)
+
+
+def slug(cell: str) -> str:
+    """The cell's name as part of a path."""
+    return cell.lower().replace(",", "").replace(" ", "-")
 
 
 def train(path: Path, recipe: Path, seed: int, flags: tuple[str, ...]) -> None:

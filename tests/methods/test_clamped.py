@@ -1,0 +1,48 @@
+"""`aent-auto` by hand: what its factor does to advantages, bonus and the first-order effect."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aent import load_method
+from aent.methods import Tokens
+from aent.objective import first_order_effect, token_advantages, with_terms
+from aent.ops import EntropySlopes
+
+AUTO = load_method("aent-auto")
+TOKENS = Tokens(
+    logp=torch.zeros(3, 2),
+    old_logp=torch.zeros(3, 2),
+    entropy=torch.tensor([[1.0, 0.5], [0.8, 0.4], [0.6, 9.0]]),
+    advantages=torch.tensor([[2.0], [-1.0], [0.0]]).expand(3, 2),
+    mask=torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]),
+    solved=torch.tensor([0.25, 1.0, 0.0]),
+    coef=0.1,
+)
+
+
+def mean(values):
+    return (values * TOKENS.mask).sum() / 5
+
+
+def test_advantages_count_by_what_is_unsolved():
+    assert token_advantages(AUTO, TOKENS)[:, 0].tolist() == [1.5, 0.0, 0.0]
+    assert torch.equal(token_advantages(AUTO, replace(TOKENS, solved=None)), TOKENS.advantages)
+
+
+def test_the_bonus_counts_by_what_is_unsolved():
+    """0.1 * (0.75 * (1 + 0.5) + 0 + 0.6) / 5 = 0.0345; without groups 0.1 * (1.5 + 1.2 + 0.6) / 5."""
+    made = with_terms(torch.zeros(()), AUTO, TOKENS, host_mean=mean, count=5.0)
+    assert made.item() == pytest.approx(-0.0345)
+    whole = with_terms(torch.zeros(()), AUTO, replace(TOKENS, solved=None), host_mean=mean, count=5.0)
+    assert whole.item() == pytest.approx(-0.066)
+
+
+def test_the_effect_is_that_of_the_shaped_advantages_and_the_weighted_bonus():
+    """pull: (1.5 * .2 * 2) / 5; push: (.75 * .3 * 2 + 0 + .3) / 5, whatever the coefficient in force."""
+    slopes = EntropySlopes(*(torch.full((3, 2), value) for value in (0.3, 0.1, 0.3)))
+    tokens = replace(TOKENS, slopes=slopes, advantages=token_advantages(AUTO, TOKENS))
+    pull, push = first_order_effect(AUTO, tokens, host_mean=mean, count=5.0)
+    assert (pull.item(), push.item()) == pytest.approx((0.12, 0.15))
+    assert first_order_effect(AUTO, replace(tokens, slopes=None), host_mean=mean, count=5.0) == (0, 0)
