@@ -63,8 +63,8 @@ def aent_auto() -> Method:
 
     ``A <- (1 - s) * A; loss = policy_loss - mean(coef * (1 - s) * H(pi~))``, s the share of the prompt's
     completions that is right (`Tokens.solved`), H in nats over the most likely two thirds of the vocabulary,
-    coef from `Track`: what undoes a quarter of the policy gradient's own effect on the entropy, to first
-    order, and all of it where the entropy is down to half of its start. Without groups (PPO, A2C) s is 0.
+    coef from `Track`: what undoes, to first order, the policy gradient's own effect on the entropy, times
+    what was lost of the entropy over what is left. Without groups (PPO, A2C) s is 0.
 
     A prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) = 2 (1 - s) ds: what is
     solved is not sharpened further, and most entropy is given where no answer was found yet.
