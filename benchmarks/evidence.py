@@ -4,6 +4,7 @@
     python benchmarks/evidence.py choose      # the best of each method -> benchmarks/evidence/settings.yaml
     python benchmarks/evidence.py evaluate    # these settings on the evaluation tasks, seed by seed
     python benchmarks/evidence.py ablate      # subsets, vocabularies, and a coefficient that does not move
+    python benchmarks/evidence.py map         # other starting policies: stronger, weaker, other vocabularies
     python benchmarks/evidence.py tables      # what docs/results.md shows of it
 
 The recipes are ``benchmarks/evidence/dev-*.yaml`` and ``eval-*.yaml``, the candidates, as many for every
@@ -23,7 +24,7 @@ from rich.console import Console
 
 from aent.evaluation import load_results
 from aent.evaluation.metrics import PerProblem, pass_at_k
-from aent.experiments.compare import Comparison, ComparisonFolder, Job, Workers, load_entrants
+from aent.experiments.compare import Comparison, ComparisonFolder, Entrant, Job, Workers, load_entrants
 from aent.experiments.folder import RunFolder
 from aent.experiments.recipe import load_recipe
 from aent.experiments.statistics import area_under_curve, mean_over_seeds, paired_difference
@@ -36,8 +37,15 @@ STAGES = {
     "tune": ("dev-*.yaml", CANDIDATES, (100,)),
     "evaluate": ("eval-*.yaml", SETTINGS, (0, 1, 2, 3, 4)),
     "ablate": ("eval-chain.yaml", ABLATION, (0, 1)),
+    "map": ("eval-chain.yaml", SETTINGS, (0, 1)),
 }
 """Of each stage: its recipes, its methods, and its seeds in their order."""
+MAPPED = ("none", "entropy-bonus", "aent", "aent-auto")
+PLACES = {
+    **{f"{count}-demonstrations": ("--policy.demonstrations", str(count)) for count in (8000, 15000, 100000)},
+    **{f"{count}-tokens": ("--policy.vocab_size", str(count)) for count in (64, 4096, 32768)},
+}
+"""The starting policies of the map; the evaluation's own has 40,000 demonstrations and 1,024 tokens."""
 BASELINE = "none"
 METRICS = (("pass@1", "headline", 1), ("pass@16", "headline", 16), ("pass@1, T = 1", "sampled", 1),
            ("greedy", "greedy", 1))  # fmt: skip
@@ -65,11 +73,10 @@ def main() -> None:
 def run(stage: str, folder: Path, count: int, only: str | None, where: str | None, seeds: int | None) -> None:
     """Do the runs of a stage that are missing: every recipe with one seed before the next seed."""
     pattern, methods, of_stage = STAGES[stage]
-    entrants = {
-        label: entrant
-        for label, entrant in load_entrants(str(methods)).items()
-        if only is None or method_of(label) in only.split(",")
-    }
+    entrants = load_entrants(str(methods))
+    if stage == "map":
+        entrants = mapped(entrants)
+    entrants = {k: v for k, v in entrants.items() if only is None or method_of(k) in only.split(",")}
     recipes = [p for p in sorted(HERE.glob(pattern)) if where is None or p.stem in where.split(",")]
     for seed in of_stage[:seeds]:
         for recipe in recipes:
@@ -83,6 +90,15 @@ def run(stage: str, folder: Path, count: int, only: str | None, where: str | Non
             missing = [job for job in comparison.jobs if not known(stage, comparison, job)]
             if missing:
                 work(stage, comparison, ComparisonFolder(folder / stage / recipe.stem), missing, count)
+
+
+def mapped(entrants: Mapping[str, Entrant]) -> dict[str, Entrant]:
+    """The methods of the map, each with every starting policy."""
+    return {
+        f"{name}.{place}": Entrant(method=entrants[name].method, flags=(*entrants[name].flags, *flags))
+        for place, flags in PLACES.items()
+        for name in MAPPED
+    }
 
 
 def work(stage: str, comparison: Comparison, place: ComparisonFolder, missing: Sequence[Job], count: int):
@@ -213,19 +229,20 @@ def tables() -> None:
     for recipe, of_recipe in tasks.items():
         print(f"\n### {recipe}\n\n{table(of_recipe)}")
     print(f"\n### All tasks\n\n{table(joined(rows, recipes))}")
-    _print_ablation([row for row in results() if row["stage"] == "ablate"])
+    for stage in ("ablate", "map"):
+        _print_parts(stage, [row for row in results() if row["stage"] == stage])
     print("\n### Mean ranks\n\n| method | by pass@1 | by pass@16 |\n|---|---|---|")
     once, often = (mean_ranks(tasks.values(), k) for k in (1, 16))
     for method in sorted(once, key=lambda method: once[method]):
         print(f"| {method} | {once[method]:.2f} | {often[method]:.2f} |")
 
 
-def _print_ablation(rows: Sequence[Mapping[str, Any]]) -> None:
-    """One table for each vocabulary, the part of a label behind its dot."""
-    for vocab in dict.fromkeys(row["label"].partition(".")[2] for row in rows):
-        own = [row for row in rows if row["label"].endswith(f".{vocab}")]
+def _print_parts(stage: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One table for each starting policy, the part of a label behind its dot."""
+    for part in dict.fromkeys(row["label"].partition(".")[2] for row in rows):
+        own = [row for row in rows if row["label"].endswith(f".{part}")]
         named = [{**row, "label": method_of(row["label"])} for row in own]
-        print(f"\n### Ablation, {vocab} tokens\n\n{table(named)}")
+        print(f"\n### {stage.capitalize()}: {part.replace('-', ' ')}\n\n{table(named)}")
 
 
 def joined(rows: Sequence[Mapping[str, Any]], recipes: Sequence[str]) -> list[dict[str, Any]]:

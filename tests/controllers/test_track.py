@@ -26,40 +26,40 @@ def test_it_is_shown_effects():
 def test_it_measures_where_the_entropy_starts():
     settling = fed([0.8, 1.2, 1.0, 1.1, 0.9])
     assert settling.coef == 0
-    assert settling.band == pytest.approx((0.5, 1.0))
+    assert settling.band == pytest.approx((0.25, 1.0))
     assert Track().band is None
 
 
 @pytest.mark.parametrize(
     ("entropy", "share"),
-    [(1.3, 0.0), (1.0, 0.0), (0.8, 0.25), (0.75, 1 / 3), (0.5, 1.0), (0.25, 3.0), (0.1, 4.0)],
+    [(1.3, 0.0), (0.8, 0.0), (0.5, 0.0), (0.4, 0.25), (1 / 3, 0.5), (0.25, 1.0), (0.125, 3.0), (0.01, 4.0)],
 )
-def test_it_undoes_as_much_of_the_pull_as_was_lost_over_what_is_left(entropy, share):
+def test_it_undoes_the_more_of_the_pull_the_less_is_left_below_half(entropy, share):
     """From a start at 1; at most four times the pull."""
     assert fed([1.0] * 5 + [entropy] * 40).coef == pytest.approx(share * HOLD)
 
 
 def test_it_takes_a_running_mean_of_the_entropy():
-    """After one update at .6, half of it has arrived: 1 / .8 - 1 = .25."""
-    assert fed([1.0] * 5 + [0.6]).coef == pytest.approx(0.25 * HOLD)
+    """After two updates at .2, three quarters of the fall have arrived: .5 / .4 - 1 = .25."""
+    assert fed([1.0] * 5 + [0.2] * 2).coef == pytest.approx(0.25 * HOLD)
 
 
 def test_it_does_not_push_down():
     """Where the policy gradient itself raises the entropy there is nothing to undo."""
-    assert fed([1.0] * 5 + [0.6] * 9, pull=0.1).coef == 0
-    assert fed([1.0] * 5 + [0.6] * 9, pull=-0.1).coef > 0
+    assert fed([1.0] * 5 + [0.3] * 9, pull=0.1).coef == 0
+    assert fed([1.0] * 5 + [0.3] * 9, pull=-0.1).coef > 0
 
 
 def test_pull_and_push_are_running_means_of_ten_updates():
     """One pull of -1 among nine of 0 counts as .1, as in Adam, and their start at 0 cancels in the ratio."""
-    controller = fed([1.0] * 5 + [0.5] * 40, pull=0.0)
+    controller = fed([1.0] * 5 + [0.25] * 40, pull=0.0)
     controller.foresee(Effect(pull=-1.0, push=0.5))
-    assert controller.update(0.5) == pytest.approx(0.1 / 0.5, rel=0.02)
+    assert controller.update(0.25) == pytest.approx(0.1 / 0.5, rel=0.02)
 
 
 def test_units_do_not_matter():
     """Advantages 3 times as large want 3 times the coefficient, a bonus twice as strong half of it."""
-    entropies = [1.0, 1.1, 0.9, 1.0, 1.0, 0.95, 0.8, 0.9, 0.7, 0.8]
+    entropies = [1.0, 1.1, 0.9, 1.0, 1.0, 0.75, 0.4, 0.5, 0.3, 0.4]
     plain = fed(entropies).coef
     assert plain > 0
     assert fed(entropies, pull=-0.3).coef == pytest.approx(3 * plain)
@@ -68,7 +68,7 @@ def test_units_do_not_matter():
 
 
 def test_without_a_push_or_an_entropy_it_rests():
-    assert fed([1.0] * 5 + [0.5] * 9, push=0.0).coef == 0
+    assert fed([1.0] * 5 + [0.3] * 9, push=0.0).coef == 0
     assert fed([0.0] * 9).coef == 0
 
 
@@ -79,7 +79,8 @@ def test_it_settles_a_noisy_lagging_policy_without_swinging(rate, mistaken):
 
     As in training, the optimiser remembers ten steps, pull and entropy are measured with noise, and the
     learning rate falls to 0. The policy gradient alone leaves 40 % of the entropy, 5 % and nothing, by the
-    learning rate; with the bonus the means of ten stay above a third, and the coefficient calm.
+    learning rate; with the bonus the means of ten stay above 15 %, and the coefficient, once it
+    has risen, does not fall back.
     """
     rng, controller, entropy, moved, coefs, kept = np.random.default_rng(0), Track(), 0.6, 0.0, [], []
     for step in range(300):
@@ -91,7 +92,8 @@ def test_it_settles_a_noisy_lagging_policy_without_swinging(rate, mistaken):
         coefs.append(controller.coef)
         kept.append(entropy / controller.start)
     windows = np.array(kept[20:]).reshape(-1, 10).mean(1)
-    assert windows.min() > 1 / 3
+    assert windows.min() > 0.15
     assert windows.max() < 1.05
-    tens = np.array(coefs[50:]).reshape(-1, 25).mean(1)
-    assert np.std(np.diff(tens)) < 0.2 * np.mean(tens)
+    tens = np.array(coefs).reshape(-1, 25).mean(1)
+    assert tens[-1] > 0
+    assert np.diff(tens).min() > -0.25 * tens.max()

@@ -31,6 +31,15 @@ def test_advantages_count_by_what_is_unsolved():
     assert torch.equal(token_advantages(AUTO, replace(TOKENS, solved=None)), TOKENS.advantages)
 
 
+@pytest.mark.parametrize(
+    ("remaining", "first", "second"), [(1.0, 1.5, 0.0), (0.5, 1.75, -0.5), (0.0, 2.0, -1.0)]
+)
+def test_what_is_solved_counts_in_full_at_the_end(remaining, first, second):
+    """2 (1 - .25 r) and -1 (1 - r)."""
+    tokens = replace(TOKENS, remaining=remaining)
+    assert token_advantages(AUTO, tokens)[:, 0].tolist() == [first, second, 0.0]
+
+
 def test_the_bonus_counts_by_what_is_unsolved():
     """0.1 * (0.75 * (1 + 0.5) + 0 + 0.6) / 5 = 0.0345; without groups 0.1 * (1.5 + 1.2 + 0.6) / 5."""
     made = with_terms(torch.zeros(()), AUTO, TOKENS, host_mean=mean, count=5.0)

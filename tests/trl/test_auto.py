@@ -8,8 +8,8 @@ from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTr
 from aent.trl.host import solved
 
 
-def naive_effect(trainer, inputs, drop):
-    """Per token, (u . g, g . g) times what is unsolved of its prompt.
+def naive_effect(trainer, inputs, drop, remaining=1.0):
+    """Per token, (u . g, g . g) times 1 less what is solved of its prompt, that times what remains.
 
     u = A ([j = t] - p_j), g the clamped entropy's gradient by autograd.
     """
@@ -22,7 +22,7 @@ def naive_effect(trainer, inputs, drop):
     (g,) = torch.autograd.grad(entropy.sum(), kept)
     hot = torch.nn.functional.one_hot(inputs["completion_ids"], logits.size(-1))
     u = inputs["advantages"][:, None, None] * (hot - logits.softmax(-1))
-    unsolved = 1 - inputs["aent_solved"][:, None]
+    unsolved = 1 - remaining * inputs["aent_solved"][:, None]
     return unsolved * (u * g).sum(-1), unsolved * g.square().sum(-1)
 
 
@@ -40,6 +40,17 @@ def test_the_controller_is_shown_the_first_order_effects(kind, config, build, op
     push = (square * mask).sum() / mask.sum()
     assert pull.abs() > 1e-4  # the comparison has something to see
     assert trainer._aent_window[4:].tolist() == pytest.approx([pull.item(), push.item()], rel=1e-3)
+
+
+def test_what_is_solved_counts_by_the_steps_that_remain(build, options):
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
+    inputs = rollout(trainer, 16)
+    trainer.state.global_step, trainer.state.max_steps = 3, 4
+    trainer._compute_loss(trainer.model, inputs)
+    along, square = naive_effect(trainer, inputs, 0.33, remaining=0.25)
+    mask = inputs["completion_mask"]
+    expected = [((values * mask).sum() / mask.sum()).item() for values in (along, square)]
+    assert trainer._aent_window[4:].tolist() == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_step_in_two_parts_is_one_step(build, options):

@@ -1,4 +1,4 @@
-"""A controller with nothing to set: the less entropy is left, the more of its fall it undoes."""
+"""A controller with nothing to set: it lets half of the entropy go, and undoes what would take the rest."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,19 +11,21 @@ MEMORY = 0.9
 """Of the running means of pull and push: as long as Adam's of the gradient."""
 RECENT = 0.5
 """Of the running mean of the entropy: about two updates."""
+FREE = 0.5
+"""Share of the starting entropy above which there is no bonus."""
 MOST = 4.0
 """Greatest coefficient over the one that undoes all of the pull."""
 
 
 @dataclass(kw_only=True)
 class Track(Stateful):
-    """Undo what the policy gradient does to the entropy, by as much as was lost over what is left.
+    """Undo what the policy gradient does to the entropy, once half of it is gone.
 
-    ``coef = rho * max(-pull, 0) / push``, ``rho = H_start / H - 1`` within 0 and 4. H is a running mean of
-    the entropy, H_start the mean of the first five; pull and push are running means of `Effect`.
+    ``coef = rho * max(-pull, 0) / push``, ``rho = H_start / (2 H) - 1`` within 0 and 4. H is a running mean
+    of the entropy, H_start the mean of the first five; pull and push are running means of `Effect`.
     ``-pull / push`` is the coefficient at which the bonus undoes, to first order, what the policy gradient
-    does to the entropy. So there is no bonus while the entropy is where it started or above, a third of the
-    pull is undone where a quarter of the entropy is gone, and all of it where half is.
+    does to the entropy. So there is no bonus while at least half of the entropy is there, half of the pull is
+    undone where a third is left, and all of it where a quarter is.
 
     The coefficient is measured in the policy gradient's own effect, so that nothing has a unit: advantages
     twice as large, other vocabularies and other learning rates need no other setting. What the ratio leaves
@@ -50,8 +52,8 @@ class Track(Stateful):
 
     @property
     def band(self) -> tuple[float, float] | None:
-        """From half of the start to the start, nats per token; None before the first update."""
-        return None if self.updates == 0 else (self.start / 2, self.start)
+        """From a quarter of the start to the start, nats per token; None before the first update."""
+        return None if self.updates == 0 else (self.start * FREE / 2, self.start)
 
     def foresee(self, effect: Effect) -> None:
         """Take in what the coming update's steps did to the entropy, to first order."""
@@ -72,7 +74,7 @@ class Track(Stateful):
             return self.coef
         self.recent = _moved(self.recent, entropy, RECENT)
         if self.recent > 0 and self.push > 0:  # else there is nothing to hold, or nothing to hold it with
-            share = min(max(self.start / self.recent - 1, 0.0), MOST)
+            share = min(max(FREE * self.start / self.recent - 1, 0.0), MOST)
             self.coef = share * max(-self.pull, 0.0) / self.push
         return self.coef
 

@@ -68,6 +68,8 @@ class Tokens:
 
     Where a reward says right or wrong, the share of the group that is right.
     """
+    remaining: float = 1.0
+    """The share of the training that is still to come: 1 at its start, 0 after its last step."""
     clip: tuple[Edge, Edge] = (0.2, 0.2)
     """The host's clipping of the ratio to [1 - low, 1 + high]; in `Method.penalty`, that of `Method.clip`."""
     slopes: EntropySlopes | None = None

@@ -59,18 +59,19 @@ def aent(
 
 
 def aent_auto() -> Method:
-    """Unsolved prompts count more, and a part of what lowers their entropy is undone; nothing to set.
+    """Unsolved prompts count more, and a collapse of the entropy is undone; nothing to set.
 
-    ``A <- (1 - s) * A; loss = policy_loss - mean(coef * (1 - s) * H(pi~))``, s the share of the prompt's
-    completions that is right (`Tokens.solved`), H in nats over the most likely two thirds of the vocabulary,
-    coef from `Track`: what undoes, to first order, the policy gradient's own effect on the entropy, times
-    what was lost of the entropy over what is left. Without groups (PPO, A2C) s is 0.
+    ``A <- u * A; loss = policy_loss - mean(coef * u * H(pi~)); u = 1 - r * s``, s the share of the prompt's
+    completions that is right (`Tokens.solved`), r the share of the training still to come, H in nats over
+    the most likely two thirds of the vocabulary, coef from `Track`: 0 until half of the entropy is gone,
+    then the more of what the policy gradient does to it, the less is left. Without groups (PPO, A2C) u is 1.
 
-    A prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) = 2 (1 - s) ds: what is
-    solved is not sharpened further, and most entropy is given where no answer was found yet.
+    At the start a prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) =
+    2 (1 - s) ds: what is solved already is not sharpened at the cost of what is not. At the end it gets that
+    of pass@1, which is what is asked of the policy then.
 
     Source: ours. The clamped entropy and its bonus are arXiv 2509.03493's; training on pass@k is arXiv
-    2503.19595 and 2508.10751, more bonus on harder prompts 2510.10959.
+    2503.19595 and 2508.10751.
     """
     return Method(
         name="aent-auto",
@@ -83,11 +84,15 @@ def aent_auto() -> Method:
 
 
 def unsolved_advantages(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-    """``(1 - s) * A``."""
-    return tokens.advantages if tokens.solved is None else tokens.advantages * (1 - tokens.solved[:, None])
+    """``(1 - r * s) * A``."""
+    return unsolved(tokens) * tokens.advantages
 
 
 def unsolved_bonus(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-    """``coef * (1 - s) * H``, nats."""
-    bonus = entropy_bonus(tokens)
-    return bonus if tokens.solved is None else bonus * (1 - tokens.solved[:, None])
+    """``(1 - r * s) * coef * H``, nats."""
+    return unsolved(tokens) * entropy_bonus(tokens)
+
+
+def unsolved(tokens: Tokens) -> Float[Tensor, "batch 1"] | float:
+    """``1 - r * s``: how much a completion counts; 1 without groups."""
+    return 1.0 if tokens.solved is None else 1 - tokens.remaining * tokens.solved[:, None]

@@ -284,6 +284,7 @@ class AEntMixin:
             ref_logp=inputs.get("ref_per_token_logps"),
             group_reward=inputs.get(GROUP_REWARD),
             solved=inputs.get(SOLVED),
+            remaining=1 - host.state.global_step / max(host.state.max_steps, 1),
             clip=(host.epsilon_low, host.epsilon_high),
             weight=inputs.get("importance_sampling_ratio", 1.0),
             coef=self.coef,
