@@ -37,15 +37,16 @@ STAGES = {
     "tune": ("dev-*.yaml", CANDIDATES, (100,)),
     "evaluate": ("eval-*.yaml", SETTINGS, (0, 1, 2, 3, 4)),
     "ablate": ("eval-chain.yaml", ABLATION, (0, 1)),
-    "map": ("eval-chain.yaml", SETTINGS, (0, 1)),
+    "map": ("dev-countdown.yaml", SETTINGS, (0, 1)),
 }
 """Of each stage: its recipes, its methods, and its seeds in their order."""
 MAPPED = ("none", "entropy-bonus", "aent", "aent-auto")
 PLACES = {
-    **{f"{count}-demonstrations": ("--policy.demonstrations", str(count)) for count in (8000, 15000, 100000)},
-    **{f"{count}-tokens": ("--policy.vocab_size", str(count)) for count in (64, 4096, 32768)},
+    **{f"{n}-demonstrations": ("--policy.demonstrations", str(n)) for n in (5000, 12000, 30000, 90000)},
+    **{f"{n}-tokens": ("--policy.vocab_size", str(n)) for n in (64, 4096, 32768)},
 }
-"""The starting policies of the map; the evaluation's own has 40,000 demonstrations and 1,024 tokens."""
+"""The starting policies of the map; countdown's own has 30,000 demonstrations and 1,024 tokens. On countdown, as
+chance alone solves a tenth of chain."""
 BASELINE = "none"
 METRICS = (("pass@1", "headline", 1), ("pass@16", "headline", 16), ("pass@1, T = 1", "sampled", 1),
            ("greedy", "greedy", 1))  # fmt: skip
