@@ -45,8 +45,9 @@ PLACES = {
     **{f"{n}-demonstrations": ("--policy.demonstrations", str(n)) for n in (5000, 12000, 30000, 90000)},
     **{f"{n}-tokens": ("--policy.vocab_size", str(n)) for n in (64, 4096, 32768)},
 }
-"""The starting policies of the map; countdown's own has 30,000 demonstrations and 1,024 tokens. On countdown, as
-chance alone solves a tenth of chain."""
+"""The starting policies of the map; countdown's own has 30,000 demonstrations and 1,024 tokens.
+
+On countdown, as chance alone solves a tenth of chain."""
 BASELINE = "none"
 METRICS = (("pass@1", "headline", 1), ("pass@16", "headline", 16), ("pass@1, T = 1", "sampled", 1),
            ("greedy", "greedy", 1))  # fmt: skip
