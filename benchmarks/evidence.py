@@ -276,18 +276,33 @@ def _together(own: Mapping[str, Any], recipes: Sequence[str], when: str) -> dict
 
 
 def mean_ranks(tasks: Iterable[Sequence[Mapping[str, Any]]], k: int) -> dict[str, float]:
-    """Of each method the mean of its places by the headline's pass@k; those that tie share theirs."""
+    """Of each method the mean of its places by its gain in the headline's pass@k; ties share their places.
+
+    The gain is over plain GRPO on the method's own seeds, as not all have the same ones.
+    """
     ranks: dict[str, list[float]] = {}
     for rows in tasks:
-        values = {
-            label: mean_over_seeds([column(row, "headline", k) for row in runs(rows, label)])
-            for label in labels(rows)
-        }
-        for method, value in values.items():
-            better = sum(other > value for other in values.values())
-            tied = sum(other == value for other in values.values())
+        gains = {label: gain(rows, label, k) for label in labels(rows)}
+        for method, value in gains.items():
+            better = sum(other > value for other in gains.values())
+            tied = sum(other == value for other in gains.values())
             ranks.setdefault(method, []).append(better + (1 + tied) / 2)
     return {method: float(np.mean(found)) for method, found in ranks.items()}
+
+
+def gain(rows: Sequence[Mapping[str, Any]], label: str, k: int) -> float:
+    """What a method has more of the headline's pass@k than plain GRPO on the same seeds."""
+    own, base = paired(rows, label)
+    after, before = ([column(row, "headline", k) for row in side] for side in (own, base))
+    return round(mean_over_seeds(after) - mean_over_seeds(before), 9)
+
+
+def paired(rows: Sequence[Mapping[str, Any]], label: str) -> tuple[list[Mapping[str, Any]], ...]:
+    """The runs of a method and of plain GRPO on the seeds that both have."""
+    own, base = runs(rows, label), runs(rows, BASELINE)
+    seeds = {row["seed"] for row in own} & {row["seed"] for row in base}
+    own, base = ([row for row in side if row["seed"] in seeds] for side in (own, base))
+    return own, base
 
 
 def labels(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -308,10 +323,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     cells = [f"{mean_over_seeds([column(r, e, k, 'before') for r in start]):.3f}" for _, e, k in METRICS]
     lines.append(f"| start | | {' | '.join(cells)} | 1.00 |")
     for label in labels(rows):
-        own = runs(rows, label)
-        seeds = {row["seed"] for row in own}
-        base = [row for row in runs(rows, BASELINE) if row["seed"] in seeds]
-        own = [row for row in own if row["seed"] in {row["seed"] for row in base}]
+        own, base = paired(rows, label)
         kept = np.mean([r["after"]["sampled"]["entropy"] / r["before"]["sampled"]["entropy"] for r in own])
         cells = [_cell(own, base, evaluation, k, label) for _, evaluation, k in METRICS]
         lines.append(f"| {label} | {len(own)} | {' | '.join(cells)} | {kept:.2f} |")

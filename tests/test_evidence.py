@@ -88,6 +88,18 @@ def test_ties_share_their_rank(evidence, capsys):
     assert ranks == ["| aent | 1.00 | 2.00 |", "| none | 2.50 | 2.00 |", "| sac | 2.50 | 2.00 |"]
 
 
+def test_ranks_are_by_the_gain_on_the_same_seeds(evidence, capsys):
+    """sac gained on the seed it has, though plain GRPO had more in the mean of both."""
+    write(
+        evidence,
+        row("evaluate", "eval-a", "none", 0, [4, 4]),
+        row("evaluate", "eval-a", "none", 1, [16, 16]),
+        row("evaluate", "eval-a", "sac", 0, [6, 6]),
+    )
+    evidence.tables()
+    assert capsys.readouterr().out.splitlines()[-2:] == ["| sac | 1.00 | 1.50 |", "| none | 2.00 | 1.50 |"]
+
+
 def test_all_tasks_are_paired_by_seed_where_none_is_missing(evidence, capsys):
     write(
         evidence,
