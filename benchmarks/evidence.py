@@ -291,7 +291,10 @@ def mean_ranks(tasks: Iterable[Sequence[Mapping[str, Any]]], k: int) -> dict[str
 
 
 def gain(rows: Sequence[Mapping[str, Any]], label: str, k: int) -> float:
-    """What a method has more of the headline's pass@k than plain GRPO on the same seeds."""
+    """What a method has more of the headline's pass@k than plain GRPO on the same seeds.
+
+    Rounded, so that what ties is not told apart by the order of a sum.
+    """
     own, base = paired(rows, label)
     after, before = ([column(row, "headline", k) for row in side] for side in (own, base))
     return round(mean_over_seeds(after) - mean_over_seeds(before), 9)
