@@ -4,8 +4,7 @@
 
 One run per cell, without evaluation, nothing but the cell's own flag changed. After step 20, the mean
 entropy of every ten steps is held against the band, from the floor at a quarter of the starting entropy
-up to that; asked are 15 %. Beside that how near the floor it came, as the entropy is never pushed down.
-Finished runs are not repeated.
+up to that; asked are 15 %. Beside that how near the floor it came. Finished runs are not repeated.
 """
 
 import argparse

@@ -44,10 +44,11 @@ def test_it_takes_a_running_mean_of_the_entropy():
     assert fed([1.0] * 5 + [0.2] * 2).coef == pytest.approx(0.25 * HOLD)
 
 
-def test_it_does_not_push_down():
-    """Where the policy gradient itself raises the entropy there is nothing to undo."""
-    assert fed([1.0] * 5 + [0.3] * 9, pull=0.1).coef == 0
-    assert fed([1.0] * 5 + [0.3] * 9, pull=-0.1).coef > 0
+@pytest.mark.parametrize(
+    ("entropy", "share"), [(0.3, 0.0), (1.05, 0.0), (1.075, 0.5), (1.1, 1.0), (2.0, 4.0)]
+)
+def test_it_undoes_what_raises_the_entropy_from_a_twentieth_above_the_start_on(entropy, share):
+    assert fed([1.0] * 5 + [entropy] * 60, pull=0.1).coef == pytest.approx(-share * HOLD)
 
 
 def test_pull_and_push_are_running_means_of_ten_updates():
@@ -70,6 +71,7 @@ def test_units_do_not_matter():
 def test_without_a_push_or_an_entropy_it_rests():
     assert fed([1.0] * 5 + [0.3] * 9, push=0.0).coef == 0
     assert fed([0.0] * 9).coef == 0
+    assert fed([0.0] * 5 + [0.3] * 9, pull=0.1).coef == 0
 
 
 @pytest.mark.parametrize("rate", [0.3, 1.0, 3.0])

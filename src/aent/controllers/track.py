@@ -1,4 +1,4 @@
-"""A controller with nothing to set: it lets half of the entropy go, and undoes what would take the rest."""
+"""A controller with nothing to set: half of the entropy may go, a twentieth may come."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -13,19 +13,25 @@ RECENT = 0.5
 """Of the running mean of the entropy: about two updates."""
 FREE = 0.5
 """Share of the starting entropy above which there is no bonus."""
+CEILING = 1.05
+"""Share of the starting entropy above which the coefficient is negative."""
+STIFFNESS = 20.0
+"""How fast the coefficient falls above the ceiling: all of the pull is undone a twentieth further up."""
 MOST = 4.0
-"""Greatest coefficient over the one that undoes all of the pull."""
+"""Greatest coefficient, of either sign, over the one that undoes all of the pull."""
 
 
 @dataclass(kw_only=True)
 class Track(Stateful):
-    """Undo what the policy gradient does to the entropy, once half of it is gone.
+    """Undo what the policy gradient does to the entropy, once half of it is gone, or once it has grown.
 
-    ``coef = rho * max(-pull, 0) / push``, ``rho = H_start / (2 H) - 1`` within 0 and 4. H is a running mean
-    of the entropy, H_start the mean of the first five; pull and push are running means of `Effect`.
-    ``-pull / push`` is the coefficient at which the bonus undoes, to first order, what the policy gradient
-    does to the entropy. So there is no bonus while at least half of the entropy is there, half of the pull is
-    undone where a third is left, and all of it where a quarter is.
+    ``coef = -pull / push * (max(H_start / (2 H) - 1, 0) if pull < 0 else max(20 (H / H_start - 1.05), 0))``,
+    the factor at most 4. H is a running mean of the entropy, H_start the mean of the first five; pull and
+    push are running means of `Effect`. ``-pull / push`` is the coefficient at which the bonus undoes, to
+    first order, what the policy gradient does to the entropy. So there is no bonus while at least half of
+    the entropy is there, half of the pull is undone where a third is left, and all of it where a quarter is.
+    What raises the entropy is undone, by a negative coefficient, from a twentieth above the start on, and
+    all of it at a tenth.
 
     The coefficient is measured in the policy gradient's own effect, so that nothing has a unit: advantages
     twice as large, other vocabularies and other learning rates need no other setting. What the ratio leaves
@@ -73,10 +79,18 @@ class Track(Stateful):
             self.recent = self.start
             return self.coef
         self.recent = _moved(self.recent, entropy, RECENT)
-        if self.recent > 0 and self.push > 0:  # else there is nothing to hold, or nothing to hold it with
-            share = min(max(FREE * self.start / self.recent - 1, 0.0), MOST)
-            self.coef = share * max(-self.pull, 0.0) / self.push
+        if min(self.start, self.recent, self.push) > 0:  # else nothing to hold, or nothing to hold it with
+            share = self._share()
+            self.coef = -share * self.pull / self.push if share else 0.0
         return self.coef
+
+    def _share(self) -> float:
+        """How much of the pull to undo: 1 is all of it."""
+        if self.pull < 0:
+            share = FREE * self.start / self.recent - 1
+        else:
+            share = STIFFNESS * (self.recent / self.start - CEILING)
+        return min(max(share, 0.0), MOST)
 
 
 def _moved(mean: float, value: float, memory: float) -> float:
