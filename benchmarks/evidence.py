@@ -224,19 +224,19 @@ def choose() -> None:
 
 
 def tables() -> None:
-    """Print the results of the evaluation tasks as Markdown: each task, all together, and mean ranks."""
+    """Print as Markdown: each evaluation task, all together, mean ranks, and the ablations and the map."""
     rows = [row for row in results() if row["stage"] == "evaluate"]
     recipes = list(dict.fromkeys(row["recipe"] for row in rows))
     tasks = {recipe: [row for row in rows if row["recipe"] == recipe] for recipe in recipes}
     for recipe, of_recipe in tasks.items():
         print(f"\n### {recipe}\n\n{table(of_recipe)}")
     print(f"\n### All tasks\n\n{table(joined(rows, recipes))}")
-    for stage in ("ablate", "map"):
-        _print_parts(stage, [row for row in results() if row["stage"] == stage])
     print("\n### Mean ranks\n\n| method | by pass@1 | by pass@16 |\n|---|---|---|")
     once, often = (mean_ranks(tasks.values(), k) for k in (1, 16))
     for method in sorted(once, key=lambda method: once[method]):
         print(f"| {method} | {once[method]:.2f} | {often[method]:.2f} |")
+    for stage in ("ablate", "map"):
+        _print_parts(stage, [row for row in results() if row["stage"] == stage])
 
 
 def _print_parts(stage: str, rows: Sequence[Mapping[str, Any]]) -> None:
