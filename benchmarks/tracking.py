@@ -22,14 +22,16 @@ from aent.experiments.folder import RunFolder
 
 BASE = 3e-4
 CRITIC = ("--num_generations", "1", "--critic_learning_rate", "2e-3")
+SMALLER = ("--policy.demonstrations", "12000", "--per_device_train_batch_size", "64")
+"""With 32,768 tokens a run of full size takes most of an hour of a core, and its policy half of one."""
 CELLS = {
     "RLOO": ("--algorithm", "rloo", "--learning_rate", str(BASE)),
     "PPO": ("--algorithm", "ppo", "--learning_rate", str(BASE), *CRITIC),
     **{
         f"vocabulary {vocab}, learning rate x {factor}": (
-            "--policy.vocab_size", str(vocab), "--learning_rate", str(factor * BASE)
+            "--policy.vocab_size", str(vocab), "--learning_rate", str(factor * BASE), *size
         )
-        for vocab in (64, 1024, 32768)
+        for vocab, size in {64: (), 1024: (), 32768: SMALLER}.items()
         for factor in (0.3, 1, 3)
     },
 }  # fmt: skip
