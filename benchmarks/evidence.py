@@ -320,6 +320,8 @@ def runs(rows: Sequence[Mapping[str, Any]], label: str) -> list[Mapping[str, Any
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line per method; in brackets the paired difference from plain GRPO with its 95 % interval."""
+    if not runs(rows, BASELINE):
+        return "Plain GRPO, which all is compared with, was not run here yet."
     lines = ["| method | seeds | " + " | ".join(name for name, _, _ in METRICS) + " | entropy kept |"]
     lines.append("|" + "---|" * (len(METRICS) + 3))
     start = runs(rows, BASELINE)[:1]
