@@ -2,7 +2,8 @@
 
     python benchmarks/tracking.py [--recipe benchmarks/evidence/eval-chain.yaml] [--seed 0] [--jobs 2]
 
-One run per cell, without evaluation, nothing but the cell's own flag changed. After step 20, the mean
+One run per cell, without evaluation, nothing but the cell's own flags changed; with 32,768 tokens at a
+smaller size. After step 20, the mean
 entropy of every ten steps is held against the band, from the floor at a quarter of the starting entropy
 up to that; asked are 15 %. Beside that how near the floor it came. Finished runs are not repeated.
 """
@@ -23,7 +24,7 @@ from aent.experiments.folder import RunFolder
 BASE = 3e-4
 CRITIC = ("--num_generations", "1", "--critic_learning_rate", "2e-3")
 SMALLER = ("--policy.demonstrations", "12000", "--per_device_train_batch_size", "64")
-"""With 32,768 tokens a run of full size takes most of an hour of a core, and its policy half of one."""
+"""With 32,768 tokens a run of full size would take most of an hour of a core, its policy half of one."""
 CELLS = {
     "RLOO": ("--algorithm", "rloo", "--learning_rate", str(BASE)),
     "PPO": ("--algorithm", "ppo", "--learning_rate", str(BASE), *CRITIC),
