@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from aent import ops
-from aent.ops import chunked
+from aent.ops import chunked, head
 from aent.subsets import Fraction, Full, TopK, TopP
 
 token_stats = partial(ops.token_stats, backend="chunked")
@@ -338,7 +338,9 @@ def test_inside_activation_checkpointing_with_a_tied_weight():
     assert torch.equal(plain, recomputed)
 
 
-def test_autocast_takes_products_in_its_dtype_and_statistics_in_float32():
+@pytest.mark.parametrize("emulated", [True, False])
+def test_autocast_takes_products_in_its_dtype_and_statistics_in_float32(monkeypatch, emulated):
+    monkeypatch.setattr(head, "_emulated", lambda *_: emulated)  # as on CPUs without and with bfloat16
     hidden, weight = torch.randn(37, 6), torch.randn(53, 6)
     targets, up = torch.randint(0, 53, (37,)), torch.randn(2, 37)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -26,11 +26,11 @@ class Head(NamedTuple):
     def cast(self, *tensors: Tensor | None) -> list[Any]:
         """Bring tensors to the dtype in which products are taken.
 
-        That is the dtype of the logits, or float32 on a CPU that has to emulate it: the products are
-        rounded to the dtype of the logits then, as they are elsewhere.
+        That is the dtype of the logits, or float32 on a CPU that has to emulate it: factors and products
+        are rounded to the dtype of the logits then, as they are elsewhere.
         """
         dtype = torch.float32 if _emulated(tensors[0], self.dtype) else self.dtype
-        return [None if x is None else x.to(dtype) for x in tensors]
+        return [None if x is None else x.to(self.dtype).to(dtype) for x in tensors]
 
     def logits_(
         self,

@@ -32,7 +32,7 @@ FIRST = len(RowStats._fields) - len(Kept._fields)  # of the columns that backwar
 GIVEN = -1
 """As `kept`: the cut of each row is there already, in the columns of the threshold and the share."""
 
-BLOCK = 2048  # logits: 8 KiB, and sums so short that float32 does
+BLOCK = 512  # logits: sums so short that float32 does, in as few lanes as a CPU may have
 LINE = 16  # logits of a cache line
 SAMPLE = 256  # lines
 SMALL = 4096  # logits: shorter rows are not worth a sample
