@@ -41,9 +41,12 @@ STAGES = {
 }
 """Of each stage: its recipes, its methods, and its seeds in their order."""
 MAPPED = ("none", "entropy-bonus", "aent", "aent-auto")
+SMALLER = ("--policy.demonstrations", "12000", "--per_device_train_batch_size", "64")
+"""As in tracking.py: of full size a run with 32,768 tokens would take most of an hour of a core."""
 PLACES = {
     **{f"{n}-demonstrations": ("--policy.demonstrations", str(n)) for n in (5000, 12000, 30000, 90000)},
-    **{f"{n}-tokens": ("--policy.vocab_size", str(n)) for n in (64, 4096, 32768)},
+    **{f"{n}-tokens": ("--policy.vocab_size", str(n)) for n in (64, 4096)},
+    "32768-tokens": ("--policy.vocab_size", "32768", *SMALLER),
 }
 """The starting policies of the map; countdown's own has 30,000 demonstrations and 1,024 tokens.
 
@@ -309,8 +312,8 @@ def paired(rows: Sequence[Mapping[str, Any]], label: str) -> tuple[list[Mapping[
 
 
 def labels(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The methods there, in order."""
-    return list(dict.fromkeys(row["label"] for row in rows))
+    """The methods there, plain GRPO first."""
+    return sorted({row["label"] for row in rows}, key=lambda label: (label != BASELINE, label))
 
 
 def runs(rows: Sequence[Mapping[str, Any]], label: str) -> list[Mapping[str, Any]]:

@@ -112,3 +112,10 @@ def test_all_tasks_are_paired_by_seed_where_none_is_missing(evidence, capsys):
     together = capsys.readouterr().out.partition("### All tasks")[2]
     assert "| none | 2 | 0.500 |" in together
     assert "| aent | 1 | 0.875 (+0.375 [" in together
+
+
+def test_a_map_without_its_baseline_says_so(evidence, capsys):
+    write(evidence, row("map", "dev-a", "aent.64-tokens", 0, [8, 8]))
+    evidence.tables()
+    part = capsys.readouterr().out.partition("### Map: 64 tokens")[2]
+    assert part.strip() == "Plain GRPO, which all is compared with, was not run here yet."
