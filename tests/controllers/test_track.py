@@ -32,7 +32,7 @@ def test_it_measures_where_the_entropy_starts():
 
 @pytest.mark.parametrize(
     ("entropy", "share"),
-    [(1.3, 0.0), (0.8, 0.0), (0.5, 0.0), (0.4, 0.25), (1 / 3, 0.5), (0.25, 1.0), (0.125, 3.0), (0.01, 4.0)],
+    [(1.04, 0.0), (0.8, 0.0), (0.5, 0.0), (0.4, 0.25), (1 / 3, 0.5), (0.25, 1.0), (0.125, 3.0), (0.01, 4.0)],
 )
 def test_it_undoes_the_more_of_the_pull_the_less_is_left_below_half(entropy, share):
     """From a start at 1; at most four times the pull."""
@@ -44,11 +44,14 @@ def test_it_takes_a_running_mean_of_the_entropy():
     assert fed([1.0] * 5 + [0.2] * 2).coef == pytest.approx(0.25 * HOLD)
 
 
-@pytest.mark.parametrize(
-    ("entropy", "share"), [(0.3, 0.0), (1.05, 0.0), (1.075, 0.5), (1.1, 1.0), (2.0, 4.0)]
-)
-def test_it_undoes_what_raises_the_entropy_from_a_twentieth_above_the_start_on(entropy, share):
-    assert fed([1.0] * 5 + [entropy] * 60, pull=0.1).coef == pytest.approx(-share * HOLD)
+@pytest.mark.parametrize("pull", [0.1, -0.1])
+@pytest.mark.parametrize(("entropy", "share"), [(1.05, 0.0), (1.0625, 0.5), (1.075, 1.0), (2.0, 4.0)])
+def test_it_pushes_the_entropy_down_from_a_twentieth_above_the_start_on(entropy, share, pull):
+    assert fed([1.0] * 5 + [entropy] * 60, pull=pull).coef == pytest.approx(-share * HOLD)
+
+
+def test_there_is_no_bonus_where_the_policy_gradient_raises_the_entropy_itself():
+    assert fed([1.0] * 5 + [0.3] * 60, pull=0.1).coef == 0
 
 
 def test_pull_and_push_are_running_means_of_ten_updates():

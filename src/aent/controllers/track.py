@@ -15,23 +15,23 @@ FREE = 0.5
 """Share of the starting entropy above which there is no bonus."""
 CEILING = 1.05
 """Share of the starting entropy above which the coefficient is negative."""
-STIFFNESS = 20.0
-"""How fast the coefficient falls above the ceiling: all of the pull is undone a twentieth further up."""
+STIFFNESS = 40.0
+"""How fast the coefficient falls above the ceiling: a fortieth further up it matches the pull."""
 MOST = 4.0
-"""Greatest coefficient, of either sign, over the one that undoes all of the pull."""
+"""Greatest coefficient, of either sign, over the one that matches the pull."""
 
 
 @dataclass(kw_only=True)
 class Track(Stateful):
-    """Undo what the policy gradient does to the entropy, once half of it is gone, or once it has grown.
+    """Undo what the policy gradient does to the entropy once half of it is gone; push it down where it grows.
 
-    ``coef = -pull / push * (max(H_start / (2 H) - 1, 0) if pull < 0 else max(20 (H / H_start - 1.05), 0))``,
-    the factor at most 4. H is a running mean of the entropy, H_start the mean of the first five; pull and
-    push are running means of `Effect`. ``-pull / push`` is the coefficient at which the bonus undoes, to
-    first order, what the policy gradient does to the entropy. So there is no bonus while at least half of
-    the entropy is there, half of the pull is undone where a third is left, and all of it where a quarter is.
-    What raises the entropy is undone, by a negative coefficient, from a twentieth above the start on, and
-    all of it at a tenth.
+    ``coef = |pull| / push * (-40 (H / H_start - 1.05) if H > 1.05 H_start else max(H_start / (2 H) - 1, 0) if
+    pull < 0 else 0)``, the factor within -4 and 4. H is a running mean of the entropy, H_start the mean of
+    the first five; pull and push are running means of `Effect`. ``|pull| / push`` is the coefficient at which
+    the bonus does to the entropy, to first order, as much as the policy gradient. So there is no bonus while
+    at least half of the entropy is there, half of the pull is undone where a third is left, and all of it
+    where a quarter is. From a twentieth above the start on the coefficient is negative, whatever the sign of
+    the pull, as an entropy that grows against its pull shows that the first order is wrong there.
 
     The coefficient is measured in the policy gradient's own effect, so that nothing has a unit: advantages
     twice as large, other vocabularies and other learning rates need no other setting. What the ratio leaves
@@ -80,17 +80,15 @@ class Track(Stateful):
             return self.coef
         self.recent = _moved(self.recent, entropy, RECENT)
         if min(self.start, self.recent, self.push) > 0:  # else nothing to hold, or nothing to hold it with
-            share = self._share()
-            self.coef = -share * self.pull / self.push if share else 0.0
+            self.coef = self._share() * abs(self.pull) / self.push
         return self.coef
 
     def _share(self) -> float:
-        """How much of the pull to undo: 1 is all of it."""
-        if self.pull < 0:
-            share = FREE * self.start / self.recent - 1
-        else:
-            share = STIFFNESS * (self.recent / self.start - CEILING)
-        return min(max(share, 0.0), MOST)
+        """The bonus' part in the entropy's change, over the pull's; negative where the entropy is to fall."""
+        grown = self.recent / self.start
+        if grown > CEILING:
+            return -min(STIFFNESS * (grown - CEILING), MOST)
+        return min(max(FREE / grown - 1, 0.0), MOST) if self.pull < 0 else 0.0
 
 
 def _moved(mean: float, value: float, memory: float) -> float:

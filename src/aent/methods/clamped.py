@@ -64,8 +64,8 @@ def aent_auto() -> Method:
     ``A <- u * A; loss = policy_loss - mean(coef * u * H(pi~)); u = 1 - r * s``, s the share of the prompt's
     completions that is right (`Tokens.solved`), r the share of the training still to come, H in nats over
     the most likely two thirds of the vocabulary, coef from `Track`: 0 until half of the entropy is gone,
-    then the more of what the policy gradient does to it, the less is left; negative where the policy gradient
-    raises it above its start. Without groups (PPO, A2C) u is 1.
+    then the more of what the policy gradient does to it, the less is left; negative where it has grown by a
+    twentieth. Without groups (PPO, A2C) u is 1.
 
     At the start a prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) =
     2 (1 - s) ds: what is solved already is not sharpened at the cost of what is not. At the end it gets that
