@@ -1,6 +1,7 @@
 """Differences between methods, with intervals over seeds and problems."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -40,16 +41,24 @@ def paired_difference(
             f"a paired difference needs the same seeds and problems on both sides, got {len(baseline)} and "
             f"{len(method)} seeds with {sorted(sizes)} problems"
         )
-    rng = np.random.default_rng(seed)
     seeds, problems = len(baseline), sizes.pop()
-    drawn = rng.multinomial(problems, np.full(problems, 1 / problems), size=resamples)
-    which = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+    drawn, which = _resampled(seed, resamples, problems, seeds)
     means = ((_means(method, drawn) - _means(baseline, drawn)) * which).sum(1) / seeds
     once = np.ones((1, problems))
     value = float((_means(method, once) - _means(baseline, once)).mean())
     tail = 50 * (1 - level)
     low, high = np.nanpercentile(means, [tail, 100 - tail])
     return Estimate(value, float(low), float(high))
+
+
+@lru_cache(maxsize=2)  # a table asks for the same ones in each of its cells
+def _resampled(
+    seed: int, resamples: int, problems: int, seeds: int
+) -> tuple[Float[np.ndarray, "resamples problems"], Float[np.ndarray, "resamples seeds"]]:
+    """How many times each resample has each problem, and each seed."""
+    rng = np.random.default_rng(seed)
+    first, second = (rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in (problems, seeds))
+    return first.astype(float), second.astype(float)
 
 
 def mean_over_seeds(runs: Sequence[PerProblem]) -> float:
