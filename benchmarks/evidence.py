@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import yaml
 from rich.console import Console
+from tracking import SMALLER
 
 from aent.evaluation import load_results
 from aent.evaluation.metrics import PerProblem, pass_at_k
@@ -41,8 +42,6 @@ STAGES = {
 }
 """Of each stage: its recipes, its methods, and its seeds in their order."""
 MAPPED = ("none", "entropy-bonus", "aent", "aent-auto")
-SMALLER = ("--policy.demonstrations", "12000", "--per_device_train_batch_size", "64")
-"""As in tracking.py: of full size a run with 32,768 tokens would take most of an hour of a core."""
 PLACES = {
     **{f"{n}-demonstrations": ("--policy.demonstrations", str(n)) for n in (5000, 12000, 30000, 90000)},
     **{f"{n}-tokens": ("--policy.vocab_size", str(n)) for n in (64, 4096)},

@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parents[1] / "benchmarks" / "evidence.py"
 @pytest.fixture
 def evidence(tmp_path, monkeypatch):
     """The script, with a folder of its own: two development recipes, none of ours."""
+    monkeypatch.syspath_prepend(SOURCE.parent)  # as for a script: it imports from its neighbour
     spec = importlib.util.spec_from_file_location("evidence", SOURCE)
     assert spec is not None
     assert spec.loader is not None
