@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aent.evaluation import load_results
-from aent.experiments.folder import RunFolder
-from aent.versions import versions
+from aent.records import versions
+from aent.runs.folder import RunFolder
 
 ALGORITHMS = ("rloo", "ppo", "a2c")
 CRITIC = ("--num_generations", "1", "--critic_learning_rate", "2e-3")

@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from aent.experiments.folder import RunFolder
+from aent.runs.folder import RunFolder
 
 RECIPES = sorted((Path(__file__).parent / "evidence").glob("*-*.yaml"))
 CLI = (sys.executable, "-m", "aent.cli.main")

@@ -24,12 +24,13 @@ from rich.console import Console
 from tracking import SMALLER
 
 from aent.evaluation import load_results
-from aent.evaluation.metrics import PerProblem, pass_at_k
-from aent.experiments.compare import Comparison, ComparisonFolder, Entrant, Job, Workers, load_entrants
-from aent.experiments.folder import RunFolder
-from aent.experiments.recipe import load_recipe
-from aent.experiments.statistics import area_under_curve, mean_over_seeds, paired_difference
-from aent.versions import versions
+from aent.evaluation.metrics import pass_at_k
+from aent.records import versions
+from aent.runs.comparison import Comparison, ComparisonFolder, Entrant, Job, load_entrants
+from aent.runs.folder import RunFolder
+from aent.runs.recipe import load_recipe
+from aent.statistics import PerProblem, area_under_curve, mean_over_seeds, paired_difference
+from aent.training.workers import Workers
 
 HERE = Path(__file__).parent / "evidence"
 RESULTS, CANDIDATES, SETTINGS = HERE / "results.jsonl", HERE / "candidates.yaml", HERE / "settings.yaml"
@@ -107,7 +108,7 @@ def mapped(entrants: Mapping[str, Entrant]) -> dict[str, Entrant]:
 
 def work(stage: str, comparison: Comparison, place: ComparisonFolder, missing: Sequence[Job], count: int):
     """Run the jobs; write each down as soon as it is done."""
-    from aent.cli.train import prepared
+    from aent.training.prepare import prepared
 
     for job in {_policy_flags(comparison, job): job for job in missing}.values():
         prepared(comparison.argv(job))[0].policy_path()  # once, before the runs look for it

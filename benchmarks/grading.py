@@ -22,8 +22,8 @@ from rich.table import Table
 from second_grader import agrees
 
 from aent.tasks import load_task
-from aent.tasks.base import Task
-from aent.tasks.quantities import number_of, split_unit, unit_of
+from aent.tasks.math.quantities import number_of, split_unit, unit_of
+from aent.tasks.task import Task
 
 FILES = {
     "aime24": ("aime24", "aime24.jsonl"),

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from aent.versions import versions
+from aent.records import versions
 
 CHUNK_ROWS = 128
 """Rows of a chunk of the three products, as in aent's linear door on a CPU."""

@@ -18,7 +18,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from aent.planning import memory
 from aent.planning.constants import CONFIGS
 from aent.planning.model import count, load_config
-from aent.versions import versions
+from aent.records import versions
 
 BATCH, LENGTH = 4, 128
 TOKENS = BATCH * LENGTH

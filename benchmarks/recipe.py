@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from aent.evaluation import load_results
-from aent.experiments.folder import RunFolder
+from aent.records import versions
 from aent.report.figure import training_figure
-from aent.versions import versions
+from aent.runs.folder import RunFolder
 
 METHODS = ("none", "aent")
 LAST = 3

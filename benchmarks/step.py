@@ -36,8 +36,8 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import utils as host
 
 from aent.policies.tokenizer import character_tokenizer
+from aent.records import versions
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
-from aent.versions import versions
 
 ALPHABET = "0123456789+-*/()= "
 COEF = 0.01

@@ -19,7 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from aent.experiments.folder import RunFolder
+from aent.runs.folder import RunFolder
 
 BASE = 3e-4
 CRITIC = ("--num_generations", "1", "--critic_learning_rate", "2e-3")

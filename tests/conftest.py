@@ -28,8 +28,8 @@ def make_run(tmp_path):
     """Write a run folder as `aent train` does, without training: ``make_run("name", seed=4, ...)``."""
     from aent.evaluation import EvalConfig, Evaluation, Record
     from aent.evaluation.results import estimates, per_problem
-    from aent.experiments.folder import RunFolder
-    from aent.experiments.recipe import Recipe
+    from aent.runs.folder import RunFolder
+    from aent.runs.recipe import Recipe
 
     config = EvalConfig(problems=3, samples=4)
 

@@ -4,20 +4,14 @@ import math
 
 import pytest
 import torch
+from aent.calibration.block import aent_block
+from aent.calibration.reading import SUBSETS, Reading, reading, token_sums
 
 from aent import Fraction, Full, InputError, TopK
-from aent.calibration import (
-    SUBSETS,
-    Figure,
-    Reading,
-    aent_block,
-    group_advantages,
-    ratio,
-    reading,
-    token_sums,
-)
+from aent.advantages import group_advantages
 from aent.methods import load_method
 from aent.ops import token_stats
+from aent.statistics import Figure, ratio
 
 
 def test_advantages_are_grpos():

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aent.critic import explained_variance, gae, moments, terminal_rewards, value_loss, whiten
+from aent.advantages import explained_variance, gae, moments, terminal_rewards, value_loss, whiten
 
 
 def alone(sums):

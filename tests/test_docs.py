@@ -14,10 +14,10 @@ import pytest
 import transformers
 import yaml
 
-from aent.experiments.recipe import load_recipe
 from aent.methods import load_method
 from aent.policies.tokenizer import character_tokenizer
 from aent.policies.warmstart import Warmstart, small_model
+from aent.runs.recipe import load_recipe
 from aent.tasks import load_task
 
 ROOT = Path(__file__).parents[1]

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from aent import InputError
-from aent.names import from_dotted_path, from_mapping
+from aent.spec import from_dotted_path, from_mapping
 
 
 @dataclass

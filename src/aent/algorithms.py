@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from math import inf
 from typing import Any, Literal
 
@@ -112,16 +111,6 @@ def load_algorithm(name: str) -> Algorithm:
     if name not in ALGORITHMS:
         raise unknown("algorithm", name, ALGORITHMS)
     return ALGORITHMS[name]
-
-
-def classes(name: str) -> tuple[Any, Any]:
-    """Return the trainer and the configuration of an algorithm; this imports TRL.
-
-    Raises:
-        InputError: for an unknown name.
-    """
-    trainer, trl = load_algorithm(name).trainer, import_module("aent.trl")
-    return getattr(trl, f"AEnt{trainer}Trainer"), getattr(trl, f"AEnt{trainer}Config")
 
 
 def with_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

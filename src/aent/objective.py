@@ -13,19 +13,17 @@ policy-gradient loss itself, which stays the host's.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from aent.methods.base import Edge, Method, Rollouts, Tokens
+from aent.method import Edge, Method, Rollouts, Tokens
 
 
 def group_advantages(
-    method: "Method",
-    rollouts: "Rollouts",
+    method: Method,
+    rollouts: Rollouts,
     baseline: Callable[[Float[Tensor, "groups size"]], Float[Tensor, "groups size"]],
 ) -> Float[Tensor, "groups size"]:
     """Advantages of a batch of rollouts: the method's, or the algorithm's `baseline` of its rewards."""
@@ -36,7 +34,7 @@ def group_advantages(
     return baseline(rollouts.rewards)
 
 
-def token_advantages(method: "Method", tokens: "Tokens") -> Float[Tensor, "batch tokens"]:
+def token_advantages(method: Method, tokens: Tokens) -> Float[Tensor, "batch tokens"]:
     """Advantages of single tokens, without gradient."""
     if method.token_advantages is None:
         return tokens.advantages
@@ -44,7 +42,7 @@ def token_advantages(method: "Method", tokens: "Tokens") -> Float[Tensor, "batch
         return method.token_advantages(tokens)
 
 
-def clip_edges(method: "Method", tokens: "Tokens") -> "tuple[Edge, Edge]":
+def clip_edges(method: Method, tokens: Tokens) -> tuple[Edge, Edge]:
     """Where the ratio is clipped, [1 - low, 1 + high]: the method's edges, or the host's."""
     if method.clip is None:
         return tokens.clip
@@ -54,8 +52,8 @@ def clip_edges(method: "Method", tokens: "Tokens") -> "tuple[Edge, Edge]":
 
 def with_terms(
     policy_loss: Float[Tensor, ""],
-    method: "Method",
-    tokens: "Tokens",
+    method: Method,
+    tokens: Tokens,
     *,
     host_mean: Callable[[Float[Tensor, "batch tokens"]], Float[Tensor, ""]],
     count: float,
@@ -76,7 +74,7 @@ def with_terms(
     return loss
 
 
-def measured(method: "Method", tokens: "Tokens") -> Float[Tensor, "batch tokens"]:
+def measured(method: Method, tokens: Tokens) -> Float[Tensor, "batch tokens"]:
     """Weight of each token in ``sum_t weight_t * H_t / sum_t weight_t``, what the controller is shown.
 
     The sums go over all tokens behind an update of the controller; without a `measure` of the method's,
@@ -89,8 +87,8 @@ def measured(method: "Method", tokens: "Tokens") -> Float[Tensor, "batch tokens"
 
 
 def first_order_effect(
-    method: "Method",
-    tokens: "Tokens",
+    method: Method,
+    tokens: Tokens,
     *,
     host_mean: Callable[[Float[Tensor, "batch tokens"]], Float[Tensor, ""]],
     count: float,
@@ -113,15 +111,6 @@ def first_order_effect(
         per_nat = method.bonus(replace(tokens, coef=1.0, entropy=torch.ones_like(tokens.entropy)))
         push = masked_sum(per_nat * slopes.square, tokens.mask) / count
     return pull, push
-
-
-def entropy_bonus(tokens: "Tokens") -> Float[Tensor, "batch tokens"]:
-    """The bonus that most methods give: ``coef * H_t``, H in nats, over the method's subset.
-
-    Source: A3C (arXiv 1602.01783) with the full entropy; arXiv 2509.03493 with the clamped one, where the
-    objective L_PO + lambda * H~ is maximised.
-    """
-    return tokens.coef * tokens.entropy
 
 
 def masked_sum(

@@ -4,13 +4,13 @@ import shlex
 
 import pytest
 import yaml
+from aent.calibration.reading import token_sums
+from aent.calibration.rollouts import readings
 
-from aent.calibration import token_sums
 from aent.cli.main import main
 from aent.evaluation import Sample
-from aent.experiments.calibrate import readings
-from aent.experiments.models import load_model
 from aent.methods import load_method
+from aent.policies.load import load_model
 from aent.subsets import Full
 
 TASK = """
@@ -182,7 +182,7 @@ def test_ctrl_c_ends_it(capsys, learnt, plain, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("aent.experiments.calibrate.generate", interrupt)
+    monkeypatch.setattr("aent.calibration.rollouts.generate", interrupt)
     assert calibrate("--model", learnt, "--task", plain, *FEW) == 130
     assert "interrupted" in capsys.readouterr().err
 

@@ -1,7 +1,7 @@
 import pytest
 
 from aent import InputError
-from aent.cli.overrides import take_section
+from aent.spec import take_section
 
 
 def test_fields_are_taken_out_and_read_as_yaml():

@@ -14,9 +14,9 @@ import yaml
 from safetensors import SafetensorError
 
 from aent.cli.main import main
-from aent.cli.train import prepared
 from aent.evaluation import load_results
-from aent.experiments.progress import MetricsFile
+from aent.training.callbacks import MetricsFile
+from aent.training.prepare import prepared
 
 DATA = Path(os.environ.get("AENT_DATA", Path(__file__).parents[3] / "shared/data"))
 SHORT = ["--per_device_train_batch_size", "32", "--num_generations", "8", "--logging_steps", "1",
@@ -99,7 +99,7 @@ def test_ppo_goes_on_after_an_interruption_as_if_nothing_had_happened(workplace,
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("aent.experiments.progress.ProgressLines.on_step_begin", stop, raising=False)
+        patched.setattr("aent.training.callbacks.ProgressLines.on_step_begin", stop, raising=False)
         assert main(argv) == 130
     stopped = Path("runs/countdown-ppo-aent-001")
     assert (stopped / "checkpoint-2/critic.safetensors").exists()
@@ -289,7 +289,7 @@ def test_methods_are_listed_and_explained(capsys):
     assert all(name in listed for name in ("none", "entropy-bonus", "aent"))
     assert main(["methods", "aent"]) == 0
     told = capsys.readouterr().out
-    for part in ("coef <- clip(", "2509.03493", "aent.methods.clamped", "drop=0.33"):
+    for part in ("coef <- clip(", "2509.03493", "aent.methods.aent", "drop=0.33"):
         assert part in told
 
 

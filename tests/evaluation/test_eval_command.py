@@ -64,7 +64,7 @@ def test_a_killed_evaluation_goes_on_to_the_same_results(workplace, monkeypatch)
 def test_a_finished_evaluation_is_shown_again_and_not_repeated(workplace, monkeypatch, capsys):
     assert evaluate("--samples", "2") == 0
     first, before = capsys.readouterr().out, kept(workplace / "out")
-    monkeypatch.setattr("aent.experiments.models.load_model", None)
+    monkeypatch.setattr("aent.policies.load.load_model", None)
     assert evaluate("--samples", "2") == 0
     assert capsys.readouterr().out == first
     assert kept(workplace / "out") == before

@@ -6,14 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aent.errors import InputError
-from aent.evaluation.metrics import (
-    PerProblem,
-    bootstrap,
-    maj_at_k,
-    paired_bootstrap,
-    pass_at_k,
-    standard_error,
-)
+from aent.evaluation.metrics import maj_at_k, pass_at_k
+from aent.statistics import PerProblem, bootstrap, paired_bootstrap, standard_error
 
 
 @settings(deadline=None, max_examples=60)

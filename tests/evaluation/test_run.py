@@ -6,8 +6,8 @@ from datasets import Dataset
 
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, evaluate, load_results
-from aent.evaluation.sample import SPELT
-from aent.tasks.base import Task
+from aent.policies.sampling import SPELT
+from aent.tasks.task import Task
 
 
 @dataclass(frozen=True)

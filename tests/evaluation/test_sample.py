@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from aent.errors import InputError
 from aent.evaluation import generate
-from aent.evaluation.sample import token_texts
+from aent.policies.generate import token_texts
 
 PROMPTS = ["1+1=", "abcdefgh12345=", "7"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, load_vllm, measure
-from aent.evaluation.sample import Sample
+from aent.policies.sampling import Sample
 from aent.tasks import MathTask
 
 

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from aent import InputError
-from aent.experiments.folder import RunFolder, write
-from aent.experiments.recipe import Recipe, dump_recipe, load_recipe, recipe_names
+from aent.records import write
+from aent.runs.folder import RunFolder
+from aent.runs.recipe import Recipe, dump_recipe, load_recipe, recipe_names
 
 
 def test_runs_are_numbered_and_never_overwritten(tmp_path, monkeypatch):

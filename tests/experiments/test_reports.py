@@ -8,9 +8,9 @@ import pytest
 
 from aent.errors import InputError
 from aent.evaluation import changes, load_results
-from aent.experiments.compare import Comparison, ComparisonFolder, Entrant
-from aent.experiments.outcome import Outcome, outcome
-from aent.experiments.reports import report_content
+from aent.report.gather import report_content
+from aent.runs.comparison import Comparison, ComparisonFolder, Entrant
+from aent.runs.outcome import Outcome, outcome
 
 
 def content(*folders):

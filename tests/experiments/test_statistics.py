@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from aent import InputError
-from aent.evaluation.metrics import PerProblem
-from aent.experiments.statistics import area_under_curve, mean_over_seeds, paired_difference
+from aent.statistics import PerProblem, area_under_curve, mean_over_seeds, paired_difference
 
 
 def run(*values, weights=None):

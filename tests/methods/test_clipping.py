@@ -6,7 +6,9 @@ import torch
 
 from aent import InputError, load_method
 from aent.methods import Tokens
-from aent.methods.clipping import archer, ce_gppo, clip_higher
+from aent.methods.archer import archer
+from aent.methods.ce_gppo import ce_gppo
+from aent.methods.clip_higher import clip_higher
 
 # Ratios 0.5 and 1.5 lie outside [0.8, 1.28]; each clips only with the advantage that pushes it further.
 RATIO = torch.tensor([[0.5, 1.5, 1.5, 0.5, 1.0]], dtype=torch.float64)

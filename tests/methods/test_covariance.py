@@ -6,7 +6,9 @@ import torch
 
 from aent import InputError
 from aent.methods import Tokens
-from aent.methods.covariance import clip_cov, covariance, kl_cov
+from aent.methods.clip_cov import clip_cov
+from aent.methods.covariance import covariance
+from aent.methods.kl_cov import kl_cov
 
 # Mean A = 0 and mean log pi = -1.5 over the four tokens that count, so (A - 0) (log pi + 1.5) =
 # 1 * 1, 1 * 0, -1 * 0.5, -1 * -1.5. The fifth is padding.

@@ -6,7 +6,8 @@ import torch
 
 from aent import InputError
 from aent.methods import Tokens
-from aent.methods.selection import entropy_change, forking_tokens, steer
+from aent.methods.forking_tokens import forking_tokens
+from aent.methods.steer import entropy_change, steer
 
 TOKENS = Tokens(
     logp=torch.tensor([[0.5, 0.25, 0.8], [0.5, 0.1, 1.0]], dtype=torch.float64).log(),

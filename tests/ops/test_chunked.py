@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from aent import ops
-from aent.ops import chunked, head
+from aent.ops import head
+from aent.ops.backends import chunked
 from aent.subsets import Fraction, Full, TopK, TopP
 
 token_stats = partial(ops.token_stats, backend="chunked")

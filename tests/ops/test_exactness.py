@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aent import Fraction, Full, TopK, TopP, token_stats
-from aent.ops import chunked, native
+from aent.ops.backends import chunked, native
+from aent.ops.closed_form import RowStats
 from aent.ops.head import Head
-from aent.ops.rows import RowStats
 
 pytest.importorskip("numba")
 

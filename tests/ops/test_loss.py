@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from aent import Fraction, Full, InputError, TopK, TopP, linear_token_loss, linear_token_stats
-from aent.ops import autograd, chunked, native
+from aent.ops import autograd
+from aent.ops.backends import chunked, native
 
 BACKENDS = ["chunked", "native", "reference"]
 ROWS, VOCAB, DIM = 37, 53, 6

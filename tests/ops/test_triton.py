@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from aent.errors import InputError
-from aent.ops import BACKENDS, reference, triton
+from aent.ops import BACKENDS, reference
+from aent.ops.backends import triton
 from aent.ops.head import Head
 from aent.subsets import Cut, Fraction, Full, TopK, TopP
 
@@ -69,7 +70,7 @@ def _small_tiles(monkeypatch):
     torch.manual_seed(0)
     if not RUN_HERE:
         return
-    from aent.ops import triton_launch
+    from aent.ops.backends import triton_launch
 
     tiles = triton_launch.Tiles(block=256, depth=2, segment=4, backward=512)
     monkeypatch.setattr(triton_launch, "TILES", tiles)
@@ -211,7 +212,7 @@ def test_cut_is_exact(subset, dtype):
 @kernels
 @pytest.mark.parametrize("level", [-50.0, 50.0])
 def test_cut_is_exact_where_the_sample_misleads(level):
-    from aent.ops import triton_launch
+    from aent.ops.backends import triton_launch
 
     size, *_ = triton_launch._sample_plan(1000, 300, triton_launch.TILES)
     assert 0 < size < 300
@@ -224,7 +225,7 @@ def test_cut_is_exact_where_the_sample_misleads(level):
 
 @kernels
 def test_cut_is_exact_with_the_sizes_of_use(monkeypatch):
-    from aent.ops import triton_launch
+    from aent.ops.backends import triton_launch
 
     monkeypatch.setattr(triton_launch, "TILES", triton_launch.Tiles())
     z = 3 * torch.randn(1, 20_011, device=DEVICE)  # above a third of the queues: sampled

@@ -9,12 +9,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, Qwen2Config, Qwen2ForCausalLM, Qwen2MoeConfig
 
-from aent.cli.train import described
 from aent.errors import InputError
 from aent.planning import memory, timing
 from aent.planning.constants import BANDWIDTH_UTILIZATION, CONFIGS, GPUS, MODEL_FLOPS_UTILIZATION
 from aent.planning.estimate import plan
 from aent.planning.model import count, load_config
+from aent.training.prepare import described
 
 ROOT = Path(__file__).parents[2]
 BATCH, LENGTH = 7, 32

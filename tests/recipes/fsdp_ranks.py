@@ -11,7 +11,7 @@ from accelerate import DistributedType, PartialState
 from torch.distributed.tensor import DTensor
 
 from aent.cli.main import main
-from aent.experiments.run import Run
+from aent.training.run import Run
 
 torch.set_num_threads(1)
 start, save = Run.start, Run._save

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from aent.cli.train import prepared
-from aent.experiments.recipe import load_recipe
+from aent.runs.recipe import load_recipe
+from aent.training.prepare import prepared
 
 FOLDER = Path(__file__).parents[2] / "benchmarks/evidence"
 RECIPES = sorted([*FOLDER.glob("dev-*.yaml"), *FOLDER.glob("eval-*.yaml")])

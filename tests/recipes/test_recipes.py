@@ -20,9 +20,9 @@ from accelerate.commands.launch import (
 from safetensors.torch import load_file
 
 from aent.cli.main import main
-from aent.cli.train import described, prepared
-from aent.experiments.recipe import load_recipe
 from aent.methods import load_method
+from aent.runs.recipe import load_recipe
+from aent.training.prepare import described, prepared
 
 ACCELERATE = Path(__file__).parents[2] / "examples/accelerate"
 PAPER = ["paper-math", "paper-openr1", "paper-deepmath"]

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from aent.errors import InputError
-from aent.experiments.compare import Comparison, ComparisonFolder, Entrant
-from aent.experiments.reports import report_content
+from aent.report.gather import report_content
 from aent.report.page import page, write_page
+from aent.runs.comparison import Comparison, ComparisonFolder, Entrant
 
 NASTY = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 2">&amp;"'
 METHODS = ["none", "entropy-bonus", "sac", "skywork", "clip-higher",

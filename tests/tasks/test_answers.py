@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from aent.tasks.answers import final_answer, is_readable, is_right, voted_answer
+from aent.tasks.math.boxed import final_answer
+from aent.tasks.math.grading import is_readable, is_right, voted_answer
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ class Slow:
 @pytest.mark.parametrize(("step", "result"), [("verify", True), ("parse", ["72"])])
 def test_a_slow_step_is_given_up(step, result, monkeypatch):
     monkeypatch.setattr(f"math_verify.{step}", Slow(result))
-    monkeypatch.setattr("aent.tasks.answers._SECONDS", 0.05)
+    monkeypatch.setattr("aent.tasks.limits._SECONDS", 0.05)
     before = signal.getsignal(signal.SIGALRM)
     assert not is_right(rf"\boxed{{x + {step}}}", f"{step} + x")
     assert signal.getsignal(signal.SIGALRM) is before

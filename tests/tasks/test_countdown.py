@@ -2,7 +2,7 @@ import pytest
 
 from aent.errors import InputError
 from aent.tasks import Countdown
-from aent.tasks.expressions import parse
+from aent.tasks.generated.expressions import parse
 
 ROW = {"numbers": [3, 5, 7], "target": 22}
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aent.tasks.expressions import MAX_DEPTH, MAX_DIGITS, MAX_LENGTH, Expression, parse
+from aent.tasks.generated.expressions import MAX_DEPTH, MAX_DIGITS, MAX_LENGTH, Expression, parse
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 
 from aent.errors import InputError
 from aent.tasks import Lists
-from aent.tasks.lists import OPERATIONS
+from aent.tasks.generated.lists import OPERATIONS
 
 ROW = {"start": "dbca", "operations": ["sort", "rotate"], "answer": "bcda"}
 

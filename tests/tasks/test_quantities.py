@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from aent.tasks.quantities import number_of, split_unit, unit_before, unit_of
+from aent.tasks.math.quantities import number_of, split_unit, unit_before, unit_of
 
 
 @pytest.mark.parametrize(

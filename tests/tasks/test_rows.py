@@ -2,7 +2,7 @@ import pytest
 from datasets import Dataset
 
 from aent.errors import InputError
-from aent.tasks.rows import read_local
+from aent.tasks.math.files import read_local
 
 GOOD = '{"question": "1+1?", "answer": "2"}\n'
 

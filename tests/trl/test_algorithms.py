@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from aent import Method
-from aent.algorithms import ALGORITHMS, classes, with_options
+from aent.algorithms import ALGORITHMS, with_options
+from aent.trl.algorithms import classes
 
 BATCH = {"per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 4, "max_steps": 2}
 AENT = {"name": "aent", "drop": 0.25, "coef": 0.005, "low": 4.3, "high": 4.4, "warmup": 0}

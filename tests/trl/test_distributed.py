@@ -10,7 +10,8 @@ import pytest
 import torch
 from stepping import naive_logits
 
-from aent.methods.rewards import pass_at_k_advantages, unlikely_rewards
+from aent.methods.pass_at_k import pass_at_k_advantages
+from aent.methods.unlikeliness import unlikely_rewards
 
 
 @pytest.fixture(scope="module")

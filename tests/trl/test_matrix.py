@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from aent import InputError
-from aent.algorithms import ALGORITHMS, classes, with_options
+from aent.algorithms import ALGORITHMS, with_options
 from aent.methods import METHODS, load_method
-from aent.trl.fit import fitted
+from aent.trl.algorithms import classes
+from aent.trl.refusals import fitted
 
 BATCH = {"per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 4, "max_steps": 1}
 UNPUBLISHED = {"steps": 10, "target": 0.4, "coef": 0.01, "lr": 0.01, "easy": 0.5, "hard": 1.5, "k": 2}

@@ -10,13 +10,14 @@ import yaml
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from aent.cli.overrides import take_flags
 from aent.errors import InputError, unknown
+from aent.spec import take_flags
 
 if TYPE_CHECKING:
-    from aent.calibration import Figure, Reading
-    from aent.evaluation.sample import Progress
-    from aent.experiments.run import Run
+    from aent.calibration.reading import Reading
+    from aent.policies.sampling import Progress
+    from aent.statistics import Figure
+    from aent.training.run import Run
 
 OWN = ("model", "prompts", "samples", "subset", "output")
 ALGORITHMS = ("grpo", "cispo")
@@ -53,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
     if "-h" in argv or "--help" in argv:
         print(HELP, end="")
         return 0
-    from aent.calibration import SUBSETS, aent_block
+    from aent.calibration.block import aent_block
+    from aent.calibration.reading import SUBSETS
 
     own, rest = take_flags(argv, OWN)
     subset = own.get("subset", DEFAULT_SUBSET)
@@ -96,7 +98,7 @@ def _flags(model: str | None, rest: Sequence[str]) -> list[str]:
 
 
 def _prepared(flags: Sequence[str]) -> "Run":
-    from aent.cli.train import prepared
+    from aent.training.prepare import prepared
 
     run, _, _ = prepared([*flags, "--evaluation", "null", "--use_vllm", "false"])
     usual = {"loss_type": MEANS, "scale_rewards": ("group",), "mask_truncated_completions": (False,)}
@@ -119,12 +121,11 @@ def _whole(flag: str, given: str) -> int:
 
 
 def _measured(run: "Run", prompts: int, samples: int) -> "dict[str, Reading]":
-    from aent.bar import progress_bar
-    from aent.calibration import SUBSETS
-    from aent.evaluation.sample import check_sampling
-    from aent.experiments.calibrate import readings, rollouts, training_rows
-    from aent.experiments.models import load_model, loading_options
-    from aent.experiments.progress import hush
+    from aent.calibration.reading import SUBSETS
+    from aent.calibration.rollouts import readings, rollouts, training_rows
+    from aent.policies.load import load_model, loading_options
+    from aent.policies.sampling import check_sampling
+    from aent.progress import hush, progress_bar
 
     args = run.args
     drawing = {

@@ -10,14 +10,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from aent.cli.overrides import take_flags
 from aent.errors import InputError
-from aent.experiments.compare import LOCK, Comparison, ComparisonFolder, Job, Workers, load_entrants
-from aent.experiments.folder import REPORT
-from aent.experiments.outcome import comparison_table, outcome
-from aent.experiments.progress import line
-from aent.experiments.reports import report_content
+from aent.report.gather import report_content
 from aent.report.page import write_page
+from aent.runs.comparison import LOCK, Comparison, ComparisonFolder, Job, load_entrants
+from aent.runs.folder import REPORT
+from aent.runs.logged import line
+from aent.runs.outcome import comparison_table, outcome
+from aent.spec import take_flags
+from aent.training.workers import Workers
 
 HELP = """\
 usage: aent compare RECIPE --methods A,B,... [--seeds 0-4] [FLAGS]
@@ -87,7 +88,7 @@ def _conclude(comparison: Comparison, folder: ComparisonFolder, console: Console
 
 
 def _comparison(recipe: str, own: Mapping[str, str], flags: tuple[str, ...]) -> Comparison:
-    from aent.experiments.recipe import load_recipe
+    from aent.runs.recipe import load_recipe
 
     if "methods" not in own:
         raise InputError("--methods is missing: give names, for instance --methods none,aent")
@@ -115,7 +116,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def _check(comparison: Comparison) -> bool:
     """Find mistakes in the first seed's runs before any of them starts; tell whether runs are evaluated."""
-    from aent.cli.train import prepared
+    from aent.training.prepare import prepared
 
     evaluated = set()
     for job in comparison.jobs[: len(comparison.entrants) * len(comparison.algorithms)]:
@@ -149,7 +150,7 @@ def _work(
 
 def _make_policy(comparison: Comparison, console: Console) -> None:
     """Make the policy that all runs start from, once, before they look for it in the cache."""
-    from aent.cli.train import prepared
+    from aent.training.prepare import prepared
 
     run, _, _ = prepared(comparison.argv(comparison.jobs[0]))
     run.policy_path()

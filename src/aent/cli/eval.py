@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from aent.cli.overrides import take_section
 from aent.errors import InputError, unknown
 from aent.evaluation import (
     PROTOCOLS,
@@ -27,6 +26,7 @@ from aent.evaluation import (
     summary,
     summary_table,
 )
+from aent.spec import take_section
 from aent.tasks import Task, load_task
 
 SUMMARY = "summary.json"
@@ -58,8 +58,8 @@ def main(argv: Sequence[str]) -> int:
     if section is None:
         raise InputError("no task: give --task NAME, for instance --task countdown")
     tasks = _tasks(section)
-    from aent.experiments.models import check_model
-    from aent.experiments.progress import hush
+    from aent.policies.load import check_model
+    from aent.progress import hush
 
     if Path(arguments.model).exists():
         hush()
@@ -112,7 +112,7 @@ def _evaluations(
     arguments: Arguments, tasks: Mapping[str, Task], journals: Mapping[str, Journal], console: Console
 ) -> dict[str, Evaluation]:
     """Return the evaluation of every task; the model is loaded where one is not finished."""
-    from aent.bar import progress_bar
+    from aent.progress import progress_bar
 
     done = {name: load_results(each.folder) for name, each in journals.items() if each.finished}
     sampler = _load(arguments) if len(done) < len(tasks) else None
@@ -136,7 +136,7 @@ def _evaluations(
 def _load(arguments: Arguments) -> Sampler:
     if arguments.backend == "vllm":
         return load_vllm(arguments.model)
-    from aent.experiments.models import load_model
+    from aent.policies.load import load_model
 
     return TransformersSampler(*load_model(arguments.model))
 

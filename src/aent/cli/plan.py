@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from aent.cli.overrides import take_flags
 from aent.errors import InputError
 from aent.planning.constants import GPU, GPUS, PAPER, PaperRun
+from aent.spec import take_flags
 
 if TYPE_CHECKING:
     from aent.planning.estimate import Plan
@@ -34,8 +34,8 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help") or argv[0].startswith("-"):
         print(HELP, end="")
         return 0 if "-h" in argv or "--help" in argv else 2
-    from aent.cli.train import described
     from aent.planning.estimate import cards, plan
+    from aent.training.prepare import described
 
     own, rest = take_flags(argv, OWN)
     recipe, _, name = described(rest)

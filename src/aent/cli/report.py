@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from aent.cli.overrides import take_flags
 from aent.errors import InputError
-from aent.experiments.folder import REPORT
-from aent.experiments.reports import report_content
+from aent.report.gather import report_content
 from aent.report.page import write_page
+from aent.runs.folder import REPORT
+from aent.spec import take_flags
 
 HELP = """\
 usage: aent report RUN... [--output FILE]

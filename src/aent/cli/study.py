@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aent.errors import InputError, unknown
+from aent.records import versions
 from aent.study.settings import METHODS, SEARCH_SEEDS, SEEDS, SWEEP_SEEDS, WORLD, World
-from aent.versions import versions
 
 HELP = """\
 usage: aent study mdp|theory [--help] [FLAGS]

@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from aent.cli.overrides import take_section
 from aent.policies import Warmstart, warmstart
+from aent.spec import take_section
 from aent.tasks import load_task
 
 
@@ -27,7 +27,8 @@ def main(argv: Sequence[str]) -> int:
     rest, section = take_section(argv, "task", "countdown")
     task = load_task(section or "countdown")
     arguments = tyro.cli(Arguments, args=rest, prog="aent warmstart")
-    from aent.experiments.progress import ProgressLines, hush
+    from aent.progress import hush
+    from aent.training.callbacks import ProgressLines
 
     hush()
     console = Console()

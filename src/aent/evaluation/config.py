@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from aent.errors import InputError
-from aent.evaluation.sample import check_sampling
-from aent.tasks.base import Split
+from aent.policies.sampling import check_sampling
+from aent.tasks.task import Split
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,29 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from aent.errors import InputError
-
-_CHUNK = 1_000  # resamples drawn at a time, so that memory stays at _CHUNK x problems
-
-
-class Estimate(NamedTuple):
-    """A value and its interval, in the unit of the value."""
-
-    value: float
-    low: float
-    high: float
-
-
-class PerProblem(NamedTuple):
-    """One value per problem and the weight it carries in the mean; weight 0 leaves it out."""
-
-    values: Float[np.ndarray, "problems"]
-    weights: Float[np.ndarray, "problems"]
 
 
 def pass_at_k(
@@ -78,106 +60,6 @@ def _vote(answers: Sequence[str | None], correct: Sequence[bool]) -> float:
     marks = [mark for answer, mark in zip(answers, correct, strict=True) if answer in tied]
     # Tied answers have equally many votes, so the mean over votes is the mean over answers.
     return float(np.mean(marks)) if marks else 0.0
-
-
-def bootstrap(
-    values: Float[np.ndarray, "problems"],
-    *,
-    weights: Float[np.ndarray, "problems"] | None = None,
-    seed: int = 0,
-    resamples: int = 10_000,
-    level: float = 0.95,
-) -> Estimate:
-    """Return the weighted mean over problems and its percentile interval.
-
-    ``sum(w v) / sum(w)``, resampled over problems with replacement; the weights travel with their
-    problem. Source: Efron 1979, percentile method. Entries of weight 0 are left out.
-
-    Raises:
-        InputError: where there is no value, one is not finite, or a weight is negative.
-    """
-    column = _checked(values, weights)
-    means = _resampled_means(column, seed, resamples)
-    return _estimate(_mean(column), means, level)
-
-
-def standard_error(column: PerProblem) -> float | None:
-    """Return the standard error of the weighted mean over problems; None with fewer than two.
-
-    ``sqrt(n / (n - 1) sum(w^2 (v - mean)^2)) / sum(w)`` over the n problems of weight above 0; with
-    equal weights the standard deviation over sqrt(n). Samples of one problem are not independent of
-    each other, so problems are what is counted. Source: Miller 2024, arXiv 2411.00640.
-    """
-    values, weights = _checked(column.values, column.weights)
-    n = values.size
-    if n < 2:
-        return None
-    spread = np.sum(weights**2 * (values - np.average(values, weights=weights)) ** 2)
-    return float(np.sqrt(n / (n - 1) * spread) / weights.sum())
-
-
-def paired_bootstrap(
-    before: PerProblem,
-    after: PerProblem,
-    *,
-    seed: int = 0,
-    resamples: int = 10_000,
-    level: float = 0.95,
-) -> Estimate:
-    """Return the difference after - before of two weighted means and its percentile interval.
-
-    Both sides are measured on the same problems and resampled together, so what the problems
-    share cancels. A problem left out on either side (weight 0) is left out of both.
-
-    Raises:
-        InputError: as `bootstrap`, and where the two sides differ in length.
-    """
-    if len(before.values) != len(after.values):
-        raise InputError(
-            f"a paired difference needs the same problems on both sides, "
-            f"got {len(before.values)} and {len(after.values)}."
-        )
-    both = (np.asarray(before.weights) > 0) & (np.asarray(after.weights) > 0)
-    one, two = (_checked(side.values[both], side.weights[both]) for side in (before, after))
-    # The same seed and length draw the same problems on both sides.
-    means = _resampled_means(two, seed, resamples) - _resampled_means(one, seed, resamples)
-    return _estimate(_mean(two) - _mean(one), means, level)
-
-
-def _checked(values: np.ndarray, weights: np.ndarray | None) -> PerProblem:
-    values = np.asarray(values, dtype=np.float64)
-    weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
-    if np.any(~(weights >= 0)):
-        raise InputError("weights must be zero or positive.")
-    column = PerProblem(values[weights > 0], weights[weights > 0])
-    if not column.values.size:
-        raise InputError("there is no value to take an interval over; give at least one problem.")
-    if not np.all(np.isfinite(column.values)):
-        bad = int((~np.isfinite(column.values)).sum())
-        raise InputError(
-            f"{bad} of {column.values.size} values are not finite; an interval needs "
-            f"numbers. Does the model produce NaN?"
-        )
-    return column
-
-
-def _mean(column: PerProblem) -> float:
-    return float(np.average(column.values, weights=column.weights))
-
-
-def _resampled_means(column: PerProblem, seed: int, resamples: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    weighted, size = column.values * column.weights, column.values.size
-    means = []
-    for start in range(0, resamples, _CHUNK):
-        drawn = rng.integers(size, size=(min(_CHUNK, resamples - start), size))
-        means.append(weighted[drawn].sum(axis=1) / column.weights[drawn].sum(axis=1))
-    return np.concatenate(means)
-
-
-def _estimate(value: float, means: np.ndarray, level: float) -> Estimate:
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high))
 
 
 def _check_k(k: int, n: int) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 
 from aent.errors import InputError
 from aent.evaluation.config import EvalConfig
-from aent.evaluation.metrics import Estimate, PerProblem, bootstrap, maj_at_k, pass_at_k, standard_error
-from aent.evaluation.sample import Prompt
+from aent.evaluation.metrics import maj_at_k, pass_at_k
+from aent.policies.sampling import Prompt
+from aent.statistics import Estimate, PerProblem, bootstrap, standard_error
 
 RESULTS, SAMPLES = "results.json", "samples.jsonl"
 

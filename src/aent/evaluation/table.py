@@ -7,8 +7,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from aent.errors import InputError
-from aent.evaluation.metrics import Estimate, paired_bootstrap
 from aent.evaluation.results import Evaluation, per_problem
+from aent.statistics import Estimate, paired_bootstrap
 
 MEAN = "mean"
 

@@ -1,9 +1,10 @@
 """Named ways of controlling entropy. Each is one value that a reader can check against its paper."""
 
-from aent.methods.base import Method, Paper, Rollouts, Tokens
-from aent.methods.clamped import aent
-from aent.methods.classic import entropy_bonus, none
+from aent.method import Method, Paper, Rollouts, Tokens
+from aent.methods.aent import aent
+from aent.methods.entropy_bonus import entropy_bonus
 from aent.methods.load import METHODS, load_method
+from aent.methods.none import none
 from aent.methods.stack import stacked
 
 __all__ = [

@@ -8,18 +8,35 @@ from typing import Any
 from aent import subsets
 from aent.controllers import CONTROLLERS
 from aent.errors import InputError, unknown
-from aent.methods.advantages import entrocraft, entropy_advantage, stare
-from aent.methods.base import Method
-from aent.methods.clamped import aent, aent_auto
-from aent.methods.classic import entropy_bonus, none
-from aent.methods.clipping import archer, ce_gppo, clip_higher
-from aent.methods.coefficient import aer, cosine_bonus, entropic, lagrangian, linear_bonus, sac, skywork
-from aent.methods.covariance import clip_cov, kl_cov
-from aent.methods.nucleus import siren
-from aent.methods.rewards import pass_at_k, qae, unlikeliness, w_reinforce
-from aent.methods.selection import forking_tokens, steer
+from aent.method import Method
+from aent.methods.aent import aent
+from aent.methods.aent_auto import aent_auto
+from aent.methods.aer import aer
+from aent.methods.archer import archer
+from aent.methods.ce_gppo import ce_gppo
+from aent.methods.clip_cov import clip_cov
+from aent.methods.clip_higher import clip_higher
+from aent.methods.cosine_bonus import cosine_bonus
+from aent.methods.entrocraft import entrocraft
+from aent.methods.entropic import entropic
+from aent.methods.entropy_advantage import entropy_advantage
+from aent.methods.entropy_bonus import entropy_bonus
+from aent.methods.forking_tokens import forking_tokens
+from aent.methods.kl_cov import kl_cov
+from aent.methods.lagrangian import lagrangian
+from aent.methods.linear_bonus import linear_bonus
+from aent.methods.none import none
+from aent.methods.pass_at_k import pass_at_k
+from aent.methods.qae import qae
+from aent.methods.sac import sac
+from aent.methods.siren import siren
+from aent.methods.skywork import skywork
 from aent.methods.stack import stacked
-from aent.names import check_type, from_dotted_path
+from aent.methods.stare import stare
+from aent.methods.steer import steer
+from aent.methods.unlikeliness import unlikeliness
+from aent.methods.w_reinforce import w_reinforce
+from aent.spec import check_type, from_dotted_path
 
 Spec = str | Mapping[str, Any] | Sequence[Any] | Method
 

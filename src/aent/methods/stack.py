@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aent.errors import InputError
-from aent.methods.base import Method
+from aent.method import Method
 
 
 def stacked(methods: Sequence[Method]) -> Method:

@@ -1,6 +1,6 @@
 """The doors around a backend's arithmetic: what is saved, recomputed and differentiated, once for all.
 
-Saved are the inputs and five numbers per row (`aent.ops.rows.Kept`); the linear doors make the logits
+Saved are the inputs and five numbers per row (`aent.ops.closed_form.Kept`); the linear doors make the logits
 of a chunk of rows at a time in the same memory. Autocast is switched off inside.
 """
 
@@ -8,22 +8,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.autograd.graph import increment_version
 
-from aent.ops.arithmetic import Arithmetic, statistics_dtype
+from aent.ops.backend import Arithmetic, statistics_dtype
 from aent.ops.checks import require_losses
+from aent.ops.closed_form import Kept, RowStats, slices
 from aent.ops.head import Head, HeadGradients
-from aent.ops.memory import untouched
-from aent.ops.rows import Kept, RowStats, slices
 from aent.ops.stats import TokenLoss, TokenStats
 from aent.subsets import Subset
 
 MEASURED, NEEDED, SAVED = len(RowStats._fields), len(Kept._fields), len(Kept._fields) - 1
+
 RowLoss = Callable[..., Float[Tensor, " rows"]]
+
 Gather = Callable[[], AbstractContextManager[object]]
 
 
@@ -282,3 +284,20 @@ def _kept(entropy: Tensor, saved: Tensor) -> Float[Tensor, "rows 6"]:
 
 def _given(grads: Sequence[Tensor], head: Head) -> Float[Tensor, "rows 2"]:
     return torch.stack(list(grads[:2]), -1) / head.temperature
+
+
+SMALL = 1 << 22
+"""Bytes below which an allocator has memory that was touched before."""
+
+
+def untouched(like: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return a contiguous tensor on the device of `like`, its content undefined.
+
+    Large ones on a CPU are numpy's: it asks Linux for huge pages, which torch does not. Touching 150
+    MiB of them for the first time took 20 ms where pages of 4 KiB took 70. A virtual machine that
+    hands free memory back to its host may take 100 to 300 ms for either: `overwrite` needs neither.
+    """
+    bytes_ = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    if like.device.type != "cpu" or bytes_ < SMALL:
+        return like.new_empty(shape, dtype=dtype)
+    return torch.from_numpy(np.empty(bytes_, np.uint8)).view(dtype).view(shape)

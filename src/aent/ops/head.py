@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from aent.ops.rows import slices
+from aent.ops.closed_form import slices
 
 TILE = 1 << 22
 """Elements of the product that is added at a time where gradients are summed in another dtype."""

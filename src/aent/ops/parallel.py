@@ -21,11 +21,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from aent.errors import InputError
-from aent.ops.arithmetic import Arithmetic, statistics_dtype
 from aent.ops.autograd import from_hidden, from_logits, head_of
+from aent.ops.backend import Arithmetic, statistics_dtype
 from aent.ops.checks import require_floating, require_head, require_positive, require_targets
+from aent.ops.closed_form import FLOOR, RowStats, Scratch, differentiate_, entropy_of, slices
 from aent.ops.head import Head
-from aent.ops.rows import FLOOR, RowStats, Scratch, differentiate_, entropy_of, slices
 from aent.ops.stats import TokenStats
 from aent.subsets import Fraction, Full, Subset, TopK, TopP, _sorted
 

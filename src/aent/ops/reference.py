@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from aent.ops.arithmetic import statistics_dtype
+from aent.ops.backend import statistics_dtype
 from aent.ops.checks import require_losses
 from aent.ops.stats import TokenLoss, TokenStats
 from aent.subsets import Subset

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from aent.ops.arithmetic import statistics_dtype
 from aent.ops.autograd import no_autocast
+from aent.ops.backend import statistics_dtype
 from aent.ops.checks import require_floating, require_head, require_targets
+from aent.ops.closed_form import FLOOR, slices, subset_weights
 from aent.ops.head import Head
-from aent.ops.rows import FLOOR, slices, subset_weights
 from aent.subsets import Full, Subset
 
 MOST = 4096

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aent.errors import InputError, unknown
-from aent.experiments.recipe import Recipe
 from aent.planning import memory
 from aent.planning.constants import (
     GPU,
@@ -19,6 +18,7 @@ from aent.planning.constants import (
 from aent.planning.model import Sizes, count, load_config
 from aent.planning.timing import Times, times, update_flops
 from aent.planning.workload import Workload, workload
+from aent.runs.recipe import Recipe
 
 HOUR = 3600.0
 DEFAULT_TARGETS = ("q_proj", "v_proj")

@@ -4,14 +4,14 @@ Several GPUs shard weights, gradients and optimizer state (FSDP2 or ZeRO-3); one
 moments in the dtype of the weights; products in bfloat16.
 """
 
-from aent.ops.chunked import ACCELERATOR
+from aent.ops.backends.chunked import ACCELERATOR
 from aent.planning.constants import GPU, LONGEST_PROMPT, OVERHEAD, SERVER_MEMORY, VLLM_OVERHEAD
 from aent.planning.model import Sizes
 from aent.planning.workload import Workload
 
 BF16, FP32 = 2, 4
 BLOCKS = 4
-"""Blocks of logits that `aent.ops.chunked` works on at a time on a GPU, in float32."""
+"""Blocks of logits that `aent.ops.backends.chunked` works on at a time on a GPU, in float32."""
 
 
 def states(sizes: Sizes, work: Workload) -> dict[str, float]:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-from aent.algorithms import classes, load_algorithm
+from aent.algorithms import load_algorithm
 from aent.errors import InputError
-from aent.experiments.recipe import Recipe
 from aent.planning.constants import MEAN_SHARE
+from aent.runs.recipe import Recipe
 from aent.tasks import completion_room, load_task
+from aent.trl.algorithms import classes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
-"""What a report shows, as values; `aent.experiments.reports` reads them from folders."""
+"""What a report shows, as values; `aent.report.from_runs` reads them from folders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aent.evaluation.metrics import Estimate
 from aent.evaluation.results import Record
+from aent.statistics import Estimate
 
 Metrics = Mapping[str, Estimate]
 

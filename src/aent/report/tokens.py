@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from aent.evaluation.results import Record
-from aent.evaluation.sample import Prompt
+from aent.policies.sampling import Prompt
 from aent.report.content import Side
 
 EDGES = (0.05, 0.2, 0.5, 1.0, 2.0)

@@ -11,15 +11,7 @@ from aent.report.figure import BLUE, FAINT, GREEN, GREY, INK, ORANGE
 from aent.study.plans import COMPARED, Cell
 from aent.study.runs import Runs
 from aent.study.settings import METHODS, OPTIMAL, PAPER, PAPER_GAIN
-from aent.study.theory import (
-    CHECKS,
-    CLAMP_ACTIONS,
-    ONE_STEP,
-    ONE_STEP_OPTIMAL,
-    Case,
-    Clamp,
-    one_step,
-)
+from aent.study.theory import CHECKS, CLAMP_ACTIONS, ONE_STEP, ONE_STEP_OPTIMAL, Case, Clamp, one_step
 from aent.study.tree import GRADIENT_CONSTANT
 
 if TYPE_CHECKING:

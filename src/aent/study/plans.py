@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aent.evaluation.metrics import Estimate, PerProblem, bootstrap, paired_bootstrap
+from aent.statistics import Estimate, PerProblem, bootstrap, paired_bootstrap
 from aent.study.mdp import Job
 from aent.study.runs import Runs
 from aent.study.settings import (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from aent.bar import progress_bar
+from aent.progress import progress_bar
 from aent.study.theory import SHAPES, Case, check, random_mdps
 
 

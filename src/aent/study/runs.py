@@ -11,8 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from aent.bar import progress_bar
 from aent.errors import InputError
+from aent.progress import progress_bar
 from aent.study.mdp import Job, simulate
 
 

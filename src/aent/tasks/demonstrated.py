@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from aent.tasks.base import Task
+from aent.tasks.task import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -10,8 +10,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aent.errors import InputError, unknown
-from aent.tasks.answers import is_huge
-from aent.tasks.base import Row, Split, Task
+from aent.tasks.limits import is_huge
+from aent.tasks.task import Row, Split, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -1,4 +1,6 @@
-"""PPO on the rollouts of TRL's GRPO: a critic, advantages per token, its loss. The maths is in `aent.critic`.
+"""PPO on the rollouts of TRL's GRPO: a critic, advantages per token, its loss.
+
+The maths is in `aent.advantages`.
 
 TRL's `_compute_loss` takes advantages of shape (batch, tokens) as well as (batch,), so the clipped surrogate,
 the KL term and all masks stay the host's; what is added here is where those advantages come from.
@@ -20,7 +22,7 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import disable_dropout_in_model
 
-from aent.critic import Reduce, explained_variance, gae, moments, terminal_rewards, value_loss, whiten
+from aent.advantages import Reduce, explained_variance, gae, moments, terminal_rewards, value_loss, whiten
 from aent.errors import InputError, unknown
 from aent.methods import Rollouts
 from aent.objective import group_advantages, masked_sum

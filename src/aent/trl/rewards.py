@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from aent.tasks.base import check_rewards
+from aent.tasks.task import check_rewards
 
 
 def checked_reward(reward: Any) -> Any:

@@ -26,7 +26,6 @@ from aent.objective import (
     with_terms,
 )
 from aent.subsets import Full
-from aent.trl.fit import fitted
 from aent.trl.head import EntropyHead, ForwardPass, check_host
 from aent.trl.host import (
     VISION,
@@ -38,6 +37,7 @@ from aent.trl.host import (
     solved,
     token_mask,
 )
+from aent.trl.refusals import fitted
 from aent.trl.rewards import checked_reward
 
 STATE_KEY = "aent"

@@ -1,0 +1,65 @@
+"""From a reading to the settings of the method `aent`."""
+
+from typing import Any
+
+from aent.calibration.reading import Reading
+from aent.errors import InputError
+from aent.subsets import Fraction, Subset
+
+LOW, HIGH = 0.65, 1.0
+"""Edges of the band over the measured entropy. Not above it: a bonus pushes harder the higher the entropy
+is, so that a coefficient which is a little too large runs away upwards, while downwards the policy gradient
+pulls less and less and the entropy settles by itself."""
+
+FLOOR, START, CEILING = 0.1, 0.35, 0.55
+"""The coefficient's least, first and greatest value over `Reading.hold`. Below it, as the entropy is let down
+into its band."""
+
+TENTH = 10
+"""Updates in which an entropy a tenth of itself outside the band moves the coefficient across its box: about
+the memory of Adam, as a faster coefficient would answer to its own last answer."""
+
+SURE = 2.0
+"""Standard errors that `Reading.hold` must be above 0."""
+
+
+def aent_block(measured: Reading, subset: Subset) -> dict[str, Any]:
+    """Return the settings of the method `aent` for a policy with these readings of a subset.
+
+    With H the entropy and h = hold: ``low, high = 0.65 H, H``, ``coef_min, coef, coef_max = 0.1 h, 0.35 h,
+    0.55 h``, ``lr = (coef_max - coef_min) / H``; no warm-up.
+
+    Source: ours; the shares were chosen on countdown, seeds 100 and 101 (docs/calibrate.md).
+
+    Raises:
+        InputError: where hold is not above 0 by two standard errors, as then no size of the coefficient
+            follows.
+    """
+    hold, entropy = measured.hold, measured.entropy.value
+    if measured.pull == (0, 0):
+        raise InputError(
+            "no block: in every group all rewards are equal, so the policy gradient is 0 and its pull "
+            "unknown. Take more --prompts or --samples, or a task that the policy solves sometimes"
+        )
+    if hold.value <= SURE * hold.error:
+        raise InputError(
+            f"no block: hold = {hold.value:.3g} ± {hold.error:.2g} is not clearly above 0, so the policy "
+            "gradient is not known to lower the entropy. Take more --prompts, or the method aent-auto"
+        )
+    box = (CEILING - FLOOR) * hold.value
+    numbers = {
+        "coef": START * hold.value,
+        "low": LOW * entropy,
+        "high": HIGH * entropy,
+        "lr": box / (TENTH * 0.1 * entropy),
+        "coef_min": FLOOR * hold.value,
+        "coef_max": CEILING * hold.value,
+    }
+    rounded = {name: float(f"{number:.3g}") for name, number in numbers.items()}
+    return {"name": "aent", **_named(subset), **rounded, "warmup": 0}
+
+
+def _named(subset: Subset) -> dict[str, Any]:
+    if isinstance(subset, Fraction):
+        return {"drop": subset.drop}
+    return {"subset": {"name": type(subset).__name__, **vars(subset)}}

@@ -1,0 +1,164 @@
+"""Evaluating a policy on a task."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from aent.errors import InputError
+from aent.evaluation.config import EvalConfig
+from aent.evaluation.journal import Journal
+from aent.evaluation.results import Evaluation, Record, estimates, json_text, per_problem
+from aent.policies.generate import TransformersSampler
+from aent.policies.sampling import Progress, Sample, Sampler
+from aent.records import versions
+from aent.tasks.demonstrated import completion_room
+from aent.tasks.task import Row, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def evaluate(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    task: Task,
+    config: EvalConfig | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Sample answers to the first problems of a split, judge them, and sum up.
+
+    Intervals are 95 % percentile bootstraps over problems. The metrics are those of
+    `aent.evaluation.results.per_problem`.
+
+    Raises:
+        InputError: where the split is empty, or as `generate`.
+    """
+    return measure(TransformersSampler(model, tokenizer), task, config or EvalConfig(), progress=progress)
+
+
+def measure(
+    sampler: Sampler,
+    task: Task,
+    config: EvalConfig,
+    *,
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Do what `evaluate` does with any sampler.
+
+    With a `journal` the answers are written as they come, those that are there already are not
+    sampled again, and the results are saved in its folder.
+
+    Raises:
+        InputError: as `evaluate`.
+        OSError: where the folder of the journal cannot be written.
+    """
+    started = datetime.now(UTC)
+    rows, available = _problems(task, config)
+    max_tokens = _room(task, config)
+    records = [] if journal is None else journal.records()
+    batches = sampler.batches(
+        [row["prompt"] for row in rows], config, max_tokens, first=len(records) // config.batch_size
+    )
+    with closing(batches):
+        for batch in batches:
+            judged = [_record(task, rows[answer.problem], answer) for answer in batch]
+            records += judged
+            if journal is not None:
+                journal.append(judged)
+            if progress is not None:
+                progress(len(records), len(rows) * config.samples)
+    about = {
+        "task": _describe(task),
+        "model": sampler.model,
+        "problems": {"asked": config.problems, "available": available, "used": len(rows)},
+        "max_tokens": max_tokens,
+        "unscored_samples": sum(record.score is None for record in records),
+        "versions": versions(),
+        "machine": _machine(sampler.device),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+    }
+    metrics = estimates(per_problem(records, config.ks), config.seed)
+    evaluation = Evaluation(metrics=metrics, config=config, records=records, about=about)
+    if journal is not None:
+        evaluation.save(journal.folder)
+    return evaluation
+
+
+def settings(task: Task, config: EvalConfig, model: str, backend: str) -> dict[str, Any]:
+    """Return all that the answers of an evaluation depend on: an evaluation goes on only with the same.
+
+    Problems are there as a digest, the weights of a local model as sizes and times of its files.
+
+    Raises:
+        InputError: where the split cannot be read or is empty.
+    """
+    rows, _ = _problems(task, config)
+    digest = hashlib.sha256(json_text(rows).encode()).hexdigest()
+    files = [*Path(model).glob("*.safetensors"), *Path(model).glob("*.bin")]
+    return {
+        "model": model,
+        "weights": {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files},
+        "backend": backend,
+        "task": _describe(task),
+        "problems_sha256": digest,
+        **asdict(config),
+        "max_tokens": _room(task, config),
+    }
+
+
+def _problems(task: Task, config: EvalConfig) -> tuple[Sequence[Row], int]:
+    dataset = task.dataset(config.split)
+    available = len(dataset)
+    if not available:
+        raise InputError(
+            f"the {config.split} split of task {task.name!r} is empty; "
+            f"there is nothing to evaluate. Choose another split."
+        )
+    count = available if config.problems is None else min(config.problems, available)
+    return [dataset[index] for index in range(count)], available
+
+
+def _room(task: Task, config: EvalConfig) -> int:
+    """Return the tokens an answer may take: as set, or the task's longest and the end token, or 512."""
+    if config.max_tokens is not None:
+        return config.max_tokens
+    return completion_room(task, made=False, otherwise=512)
+
+
+def _record(task: Task, row: Row, answer: Sample) -> Record:
+    spelt = answer.texts is not None and answer.entropy is not None
+    return Record(
+        problem=answer.problem,
+        prompt=row["prompt"],
+        sample=answer.sample,
+        completion=answer.completion,
+        score=task.score(answer.completion, row),
+        answer=task.answer(answer.completion),
+        entropy=None if answer.entropy is None else sum(answer.entropy) / len(answer.entropy),
+        length=len(answer.tokens),
+        token_texts=answer.texts if spelt else None,
+        token_entropy=[round(nats, 4) for nats in answer.entropy or ()] if spelt else None,
+    )
+
+
+def _describe(task: Task) -> dict[str, Any]:
+    names = [field.name for field in fields(task)] if is_dataclass(task) else []
+    return {"name": task.name, **{name: getattr(task, name) for name in names}}
+
+
+def _machine(device: torch.device) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "platform": platform.platform(),
+        "device": f"{device.type}: {name}",
+        "threads": torch.get_num_threads(),
+    }

@@ -1,1 +1,0 @@
-"""Complete training runs: a recipe in, a run folder out."""

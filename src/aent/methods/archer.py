@@ -1,0 +1,65 @@
+"""Archer: clipping and KL by the uncertainty of each token."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from aent.method import Edge, Method, Paper, Tokens
+from aent.methods.checks import require_at_least, require_between
+
+ARCHER = Paper(
+    title="Stabilizing Knowledge, Promoting Reasoning: Dual-Token Constraints for RLVR",
+    arxiv="2507.15778",
+    citation="""\
+@article{wang2025archer,
+    title  = {{Stabilizing Knowledge, Promoting Reasoning: Dual-Token Constraints for RLVR}},
+    author = {Jiakang Wang and others},
+    year   = 2025,
+    eprint = {arXiv:2507.15778}
+}""",
+)
+
+
+def archer(*, quantile: float = 0.8, clip: float = 0.2, clip_above: float = 0.5, kl: float = 0.001) -> Method:
+    """Wide clipping and no KL for the uncertain tokens of a response, narrow clipping and KL for the others.
+
+    ``e_t = clip_above and kl_t = 0 where H_t > quantile(H of the response), else e_t = clip and kl_t = kl;
+    loss_t = -min(r A, clip(r, 1 - e_t, 1 + e_t) A) + kl_t KL_t``, H in nats under the policy that is
+    trained, KL_t = exp(d) - d - 1 with d = log pi_ref - log pi.
+
+    The host keeps the reference policy only where its option ``beta`` is not 0. So ``beta`` is set to `kl`,
+    its correction of the KL by the ratio is switched off, and a penalty of -kl KL_t takes back what the
+    host adds on the uncertain tokens.
+
+    Source: Archer (arXiv 2507.15778); defaults and quantile of the authors' code, where the names of the two
+    masks are swapped. Only read in copies of it: that H is the trained policy's, and that KL_t is averaged
+    over the other tokens alone, so that their 0.001 weighs as 0.00125 does here, where all tokens count.
+
+    Raises:
+        InputError: if `quantile` is not in [0, 1], a clip is negative, or `kl` is negative or not finite.
+    """
+    require_between("quantile", quantile, 0, 1)
+    require_at_least("clip", clip, 0)
+    require_at_least("clip_above", clip_above, 0)
+    require_at_least("kl", kl, 0)
+
+    def uncertain(tokens: Tokens) -> Bool[Tensor, "batch tokens"]:
+        entropy = tokens.entropy.detach().float().masked_fill(tokens.mask == 0, torch.nan)
+        return entropy > entropy.nanquantile(quantile, dim=1, keepdim=True)
+
+    def edges(tokens: Tokens) -> tuple[Edge, Edge]:
+        edge = torch.where(uncertain(tokens), clip_above, clip)
+        return edge, edge
+
+    def penalty(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
+        assert tokens.ref_logp is not None, "beta is set, so the host keeps the reference policy"
+        d = tokens.ref_logp - tokens.logp
+        return torch.where(uncertain(tokens), -kl * (torch.exp(d) - d - 1), 0.0)
+
+    return Method(
+        name="archer",
+        options={"beta": kl, "use_bias_correction_kl": False},
+        clip=edges,
+        penalty=penalty if kl else None,
+        paper=ARCHER,
+    )

@@ -1,0 +1,44 @@
+"""W-REINFORCE: little weight on right completions."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from aent.errors import InputError
+from aent.method import Method, Paper, Rollouts
+
+NEGATIVE = Paper(
+    title="The Surprising Effectiveness of Negative Reinforcement in LLM Reasoning",
+    arxiv="2506.01347",
+    citation="""\
+@inproceedings{zhu2025surprising,
+    title     = {{The Surprising Effectiveness of Negative Reinforcement in LLM Reasoning}},
+    author    = {Xinyu Zhu and Mengzhou Xia and Zhepei Wei and Wei-Lin Chen and Danqi Chen and Yu Meng},
+    year      = 2025,
+    booktitle = {NeurIPS},
+    eprint    = {arXiv:2506.01347}
+}""",
+)
+
+
+def w_reinforce(*, weight: float = 0.1, threshold: float = 0.5) -> Method:
+    """REINFORCE with little weight on right completions: ``A = weight if right else -1``.
+
+    There is no baseline, so groups that are all right or all wrong teach as well. A reward above
+    `threshold` is that of a right completion. ``weight=0`` is the paper's NSR (wrong completions alone);
+    ``weight=1`` is REINFORCE on rewards of 1 and -1. There is no off switch that gives GRPO.
+
+    Source: arXiv 2506.01347; advantages and weight (its lambda) as in the authors' code, where the rewards
+    are 0 or 1; `threshold` is ours.
+
+    Raises:
+        InputError: for a negative weight.
+    """
+    if weight < 0:
+        raise InputError(f"weight={weight} would teach against right completions; give 0 (NSR) or more")
+
+    def advantages(rollouts: Rollouts) -> Float[Tensor, "groups size"]:
+        right = rollouts.rewards > threshold
+        return torch.full_like(rollouts.rewards, -1.0).masked_fill(right, weight)
+
+    return Method(name="w-reinforce", group_advantages=advantages, paper=NEGATIVE)

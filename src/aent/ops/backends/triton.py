@@ -1,0 +1,146 @@
+"""The Triton backend: the arithmetic around `aent.ops.backends.triton_launch`. For NVIDIA GPUs.
+
+Logits are read in their own dtype, never copied.
+Statistics are float32. A softcap, or a subset of your own, is computed by torch on float32 copies
+of some rows at a time; the kernels do the rest.
+"""
+
+import os
+from collections.abc import Iterator
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from aent.errors import InputError
+from aent.ops.backend import Arithmetic
+from aent.ops.closed_form import RowStats, slices
+from aent.ops.head import Head
+from aent.subsets import Fraction, Full, Subset, TopK, TopP
+
+CHUNK = 1 << 26
+"""Elements of a chunk of logits in the linear door, and of a float32 copy."""
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+class Rule(NamedTuple):
+    """What the forward kernel does about the cut."""
+
+    kind: str
+    """`none`; `count`: drop `dropped` tokens; `mass`: keep `mass`; `given`: it is in `stats`."""
+    dropped: int = 0
+    mass: float = 0.0
+
+
+def arithmetic(x: Tensor, subset: Subset, head: Head) -> Arithmetic:
+    """Return this backend's arithmetic.
+
+    Raises:
+        InputError: on tensors not on a GPU, on float64, and without the package triton.
+    """
+    if not (x.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"):
+        raise InputError(
+            f"this input is on {x.device}; the backend 'triton' works on CUDA tensors. Move it to a GPU,"
+            " use backend='auto', or set TRITON_INTERPRET=1 before Python starts to try the kernels on"
+            " a CPU, slowly."
+        )
+    if head.dtype not in DTYPES:
+        raise InputError(
+            f"the logits are {head.dtype}; the backend 'triton' takes {', '.join(map(str, DTYPES))}."
+            " Convert the input, or use backend='chunked'."
+        )
+    try:
+        import triton  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "the backend 'triton' needs the package triton: `pip install triton`, or use backend='chunked'."
+        ) from error
+    return Triton(subset, head)
+
+
+class Triton(Arithmetic):
+    """NVIDIA GPUs; float32, bfloat16 and float16; any subset."""
+
+    def chunk_rows(self, z: Tensor, vocab: int) -> int:
+        """Return how many rows of logits the linear door is to make at a time."""
+        return CHUNK // vocab
+
+    def measure(
+        self, z: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"], out: Float[Tensor, "rows 8"]
+    ) -> None:
+        """Fill `out` with the columns of `RowStats`."""
+        launch, z, targets = _launch(), _in_rows(z), targets.contiguous()
+        rule = _rule(self.subset, z.shape[1])
+        if rule is not None and self.head.softcap is None:
+            launch.measure(z, targets, rule, self.head.temperature, out)
+            return
+        for rows, scaled, _ in self._scaled(z):
+            known = rule or _cut_(scaled, self.subset, RowStats(*out[rows].split(1, -1)))
+            launch.measure(scaled, targets[rows], known, 1.0, out[rows])
+
+    def differentiate(
+        self,
+        z: Float[Tensor, "rows vocab"],
+        targets: Int[Tensor, " rows"],
+        kept: Float[Tensor, "rows 6"],
+        grads: Float[Tensor, "rows 2"],
+        out: Float[Tensor, "rows vocab"],
+    ) -> None:
+        """Fill `out`, which may be `z`, with the gradient with respect to `z`."""
+        launch, z, targets = _launch(), _in_rows(z), targets.contiguous()
+        kept, grads = kept.contiguous(), grads.contiguous()
+        if self.head.softcap is None and _rule(self.subset, z.shape[1]) is not None:
+            there = _in_rows(out)
+            launch.differentiate(z, targets, kept, grads, self.head.temperature, there)
+            if there is not out:
+                out.copy_(there)
+            return
+        for rows, scaled, slope in self._scaled(z):
+            launch.differentiate(scaled, targets[rows], kept[rows], grads[rows], 1.0, scaled)
+            out[rows] = scaled if slope is None else scaled.mul_(slope)
+
+    def _scaled(self, z: Tensor) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+        """Give some rows at a time after softcap and temperature, in float32, and the softcap's slope."""
+        for rows in slices(len(z), max(1, CHUNK // z.shape[1])):
+            scaled = z[rows].to(torch.float32, copy=True)
+            slope = self.head.scale_(scaled)
+            yield rows, scaled, slope
+
+
+def _rule(subset: Subset, vocab: int) -> Rule | None:
+    """Return the rule of a subset that the kernels know."""
+    if type(subset) is Fraction:
+        dropped = int(subset.drop * vocab)
+    elif type(subset) is TopK:
+        dropped = max(vocab - subset.k, 0)
+    elif type(subset) is TopP and subset.mass < 1:
+        return Rule("mass", mass=subset.mass)
+    elif type(subset) in (Full, TopP):
+        dropped = 0
+    else:
+        return None
+    return Rule("count", dropped) if dropped else Rule("none")
+
+
+def _cut_(scaled: Tensor, subset: Subset, stats: RowStats) -> Rule:
+    """Write the cut of a subset of the user's own where the kernel reads it."""
+    cut = subset.cut(scaled)
+    if cut is None:
+        return Rule("none")
+    stats.threshold.copy_(cut.threshold)
+    stats.share.copy_(cut.share)
+    return Rule("given")
+
+
+def _in_rows(x: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
+    """Return the tensor, or a copy whose rows lie together."""
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _launch() -> ModuleType:
+    from aent.ops.backends import triton_launch
+
+    return triton_launch

@@ -1,0 +1,122 @@
+"""Run folders as the content of a report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from aent.errors import InputError
+from aent.evaluation import changes, load_results
+from aent.evaluation.results import per_problem
+from aent.report.content import Content, Result, Section
+from aent.report.parts import basis, facts, line, missing, recipe_text, sides
+from aent.runs.folder import RECIPE
+from aent.runs.read import ShownRun, versions_of
+from aent.statistics import mean_over_seeds, paired_difference
+
+
+def content_of_runs(runs: Sequence[ShownRun]) -> Content:
+    _check_alike(runs)
+    groups = _by_method(runs)
+    algorithms = list(dict.fromkeys(run.recipe.algorithm for run in runs))
+    sections = [_section(name, {k[1]: v for k, v in groups.items() if k[0] == name}) for name in algorithms]
+    labels = ", ".join(dict.fromkeys(label for _, label in groups))
+    made = versions_of(runs[0].folder.path)
+    return Content(
+        title=f"{', '.join(name.upper() for name in algorithms)} on {runs[0].task}: {labels}",
+        facts=facts(runs, made),
+        notes=[*_unfinished_runs(runs), *missing(runs, tokens=any(s.sides for s in sections))],
+        sections=sections,
+        configs={f"{run.folder.path.name}/{RECIPE}": recipe_text(run) for run in runs},
+        versions=made,
+    )
+
+
+def _check_alike(runs: Sequence[ShownRun]) -> None:
+    """Runs on one page have something to show, the same task, and the same evaluation where they have one."""
+    empty = [str(run.folder.path) for run in runs if run.empty]
+    if empty:
+        raise InputError(
+            f"{', '.join(empty)}: nothing to show yet, neither logged steps nor an evaluation. "
+            f"Go on with: aent train --resume {empty[0]}"
+        )
+    for what in ("task", "evaluation"):
+        sections = [(run, getattr(run.recipe, what)) for run in runs]
+        found = {json.dumps(v, sort_keys=True): run for run, v in sections if v is not None}
+        if len(found) > 1:
+            told = "; ".join(f"{run.folder.path}: {value}" for value, run in found.items())
+            raise InputError(
+                f"the runs have different settings of {what}, so their numbers do not compare ({told}). "
+                "Give runs that share them, or make a report of each"
+            )
+
+
+def _by_method(runs: Sequence[ShownRun]) -> dict[tuple[str, str], list[ShownRun]]:
+    """Group runs that differ in nothing but the seed, by algorithm and label.
+
+    The label is the method's name, with the settings that tell it from others of this name.
+    """
+    groups: dict[str, list[ShownRun]] = {}
+    for run in runs:
+        settings = _flat(asdict(run.recipe))
+        settings.pop("trainer.seed", None)
+        groups.setdefault(json.dumps(settings, sort_keys=True), []).append(run)
+    described = [json.loads(key) for key in groups]
+    labelled = {}
+    for settings, members in zip(described, groups.values(), strict=True):
+        name = (settings["algorithm"], settings["method.name"])
+        others = [d for d in described if (d["algorithm"], d["method.name"]) == name and d != settings]
+        telling = sorted(k for k in settings if any(other.get(k) != settings[k] for other in others))
+        parts = [f"{key.split('.')[-1]} {settings[key]}" for key in telling]
+        labelled[name[0], ", ".join([name[1], *parts])] = members
+    return labelled
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _section(algorithm: str, groups: Mapping[str, Sequence[ShownRun]]) -> Section:
+    evaluated = {k: [run for run in runs if run.before and run.after] for k, runs in groups.items()}
+    return Section(
+        algorithm=algorithm.upper(),
+        lines=[line(label, runs) for label, runs in groups.items()],
+        results=[result for label, runs in evaluated.items() if runs for result in _changes(label, runs)],
+        reference="before training",
+        basis=basis(max(len(runs) for runs in groups.values())),
+        sides=sides(groups),
+    )
+
+
+def _changes(label: str, runs: Sequence[ShownRun]) -> list[Result]:
+    """After - before of every metric: for one run as `aent train` prints it, for several over seeds too."""
+    pairs = [(load_results(run.folder.before), load_results(run.folder.after)) for run in runs]
+    alone = changes(*pairs[0]) if len(pairs) == 1 else None
+    columns = [[per_problem(each.records, each.config.ks) for each in pair] for pair in pairs]
+    shared = [m for m in columns[0][0] if all(m in each.metrics for pair in pairs for each in pair)]
+    results = []
+    for metric in shared:
+        before, after = ([pair[side][metric] for pair in columns] for side in (0, 1))
+        results.append(
+            Result(
+                label=label,
+                metric=metric,
+                before=mean_over_seeds(before),
+                value=mean_over_seeds(after),
+                difference=alone[metric] if alone else paired_difference(before, after),
+            )
+        )
+    return results
+
+
+def _unfinished_runs(runs: Sequence[ShownRun]) -> list[str]:
+    return [
+        f"{run.folder.path.name} is not finished: step {run.rows[-1]['step'] if run.rows else 0} of "
+        f"{run.recipe.trainer.get('max_steps', '?')}. What is there is shown; it goes on with "
+        f"aent train --resume {run.folder.path}"
+        for run in runs
+        if not run.finished
+    ]

@@ -1,0 +1,104 @@
+"""Countdown: make a target out of all the given numbers with + - * and brackets."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any, ClassVar
+
+from aent.tasks.generated.expressions import parse
+from aent.tasks.generated.generated import GeneratedTask
+from aent.tasks.task import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Countdown(GeneratedTask):
+    """Use each number exactly once to reach the target: ``3,5,7 22=`` is answered by ``3*5+7``.
+
+    Most problems have many solutions, so a policy can be right in one way and still have others to
+    find. Demonstrations show one solution at random. Two problems are the same where their numbers,
+    in any order, and their target are.
+
+    More `numbers`, and larger ones, are harder.
+    """
+
+    name: ClassVar[str] = "countdown"
+    columns: ClassVar[tuple[str, ...]] = ("numbers", "target")
+    alphabet: ClassVar[str] = "0123456789+-*(),= "
+
+    numbers: int = 3
+    low: int = 1
+    high: int = 9
+    max_target: int = 99
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("numbers", 2 <= self.numbers <= 8, "from 2 to 8")
+        self._require("low", self.low >= 1, "at least 1")
+        self._require("high", self.low <= self.high <= 999, f"from low={self.low} to 999")
+        self._require("max_target", 1 <= self.max_target <= 999_999, "from 1 to 999999")
+
+    @property
+    def max_length(self) -> int:
+        """The numbers, the operators between them, and brackets around all but the outermost."""
+        return self.numbers * len(str(self.high)) + (self.numbers - 1) + 2 * (self.numbers - 2)
+
+    def draw(self, rng: Random) -> dict[str, Any] | None:
+        """Draw numbers and a random expression of them; its value is the target."""
+        numbers = [rng.randint(self.low, self.high) for _ in range(self.numbers)]
+        solution, target = _random_expression(numbers, rng)
+        if not 1 <= target <= self.max_target:
+            return None
+        prompt = f"{','.join(map(str, numbers))} {target}="
+        return {"prompt": prompt, "numbers": numbers, "target": target, "solution": solution}
+
+    def demonstrate(self, row: Row, rng: Random) -> str:
+        """Return the solution the problem was drawn with, a random one."""
+        return row["solution"]
+
+    def key(self, row: Row) -> str:
+        """Return the sorted numbers and the target."""
+        return f"{sorted(row['numbers'])} {row['target']}"
+
+    def score(self, completion: str, row: Row) -> float:
+        """Return 1 for an expression that uses each number once and reaches the target, else 0."""
+        expression = parse(completion)
+        return float(
+            expression is not None
+            and expression.value == row["target"]
+            and sorted(expression.numbers) == sorted(row["numbers"])
+        )
+
+    def gold(self, row: Row) -> str:
+        """Return the solution the problem was drawn with."""
+        return row["solution"]
+
+    def wrong(self, row: Row) -> str:
+        """Return all numbers added up, or with the last one subtracted where the sum is right."""
+        *rest, last = row["numbers"]
+        sign = "-" if sum(rest) + last == row["target"] else "+"
+        return "+".join(map(str, rest)) + f"{sign}{last}"
+
+    def answer(self, completion: str) -> str | None:
+        """Return the expression without white space: each way of writing a solution is a vote."""
+        return "".join(completion.split()) if parse(completion) is not None else None
+
+
+def _random_expression(numbers: list[int], rng: Random) -> tuple[str, int]:
+    """Join random pairs by random operators until one is left; return its text and value."""
+    pool = [(str(number), number, "") for number in numbers]
+    while len(pool) > 1:
+        left = pool.pop(rng.randrange(len(pool)))
+        right = pool.pop(rng.randrange(len(pool)))
+        operator = rng.choice("+-*")
+        written = "".join(
+            (_operand(left, operator, False, rng), operator, _operand(right, operator, True, rng))
+        )
+        value = {"+": left[1] + right[1], "-": left[1] - right[1], "*": left[1] * right[1]}
+        pool.append((written, value[operator], operator))
+    return pool[0][0], pool[0][1]
+
+
+def _operand(part: tuple[str, int, str], operator: str, is_right: bool, rng: Random) -> str:
+    """Write an operand, in brackets where needed and half of the time where not."""
+    written, _, inner = part
+    needed = inner in ("+", "-") and (operator == "*" or (operator == "-" and is_right))
+    return f"({written})" if inner and (needed or rng.random() < 0.5) else written

@@ -1,0 +1,135 @@
+"""Synthetic tasks: problems drawn from a seed, with demonstrations to warm a policy up on."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aent.errors import InputError
+from aent.tasks.task import Row, Split, Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_TEST_SHARE = 5  # one problem in five belongs to the test side
+
+_PATIENCE = 5_000  # draws without a new problem after which there are taken to be no more ...
+
+_PATIENCE_PER_PROBLEM = 30  # ... and how that grows with the problems found, as the rare ones wait
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedTask(Task):
+    """A task whose problems are drawn at random from `seed`, all distinct.
+
+    A stable hash of a problem's key, and nothing else, says whether it belongs to train or to test.
+    So the splits stay disjoint for any two sizes and seeds, and demonstrations never show a test
+    problem. A larger size of the same seed extends the smaller one.
+
+    Raises:
+        InputError: where a size or a difficulty field is out of its range.
+    """
+
+    train_size: int = 1000
+    test_size: int = 200
+    seed: int = 0
+
+    alphabet: ClassVar[str]
+    """Every character that prompts and demonstrations can hold, in a fixed order."""
+
+    def __post_init__(self) -> None:
+        self._require("train_size", self.train_size >= 1, "at least 1")
+        self._require("test_size", self.test_size >= 1, "at least 1")
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """The most characters a demonstrated completion has, without an end-of-sequence token."""
+
+    @abstractmethod
+    def draw(self, rng: Random) -> dict[str, Any] | None:
+        """Draw a problem: its ``prompt`` and answer columns; None where the draw gave none."""
+
+    @abstractmethod
+    def demonstrate(self, row: Row, rng: Random) -> str:
+        """Return a random completion of the kind a policy should start from."""
+
+    def key(self, row: Row) -> str:
+        """Return what makes two problems the same one: the prompt, unless a task says otherwise."""
+        return row["prompt"]
+
+    def dataset(self, split: Split) -> "Dataset":
+        """Return the distinct problems of a split.
+
+        Raises:
+            InputError: where the difficulty leaves fewer problems than the size asks for.
+        """
+        from datasets import Dataset
+
+        size = self.train_size if split == "train" else self.test_size
+        rows: dict[str, dict[str, Any]] = {}
+        repeats = 0
+        for row in self._draws(split, Random(f"{self.name} {split} {self.seed}")):
+            key = self.key(row)
+            repeats = repeats + 1 if key in rows else 0
+            rows.setdefault(key, row)
+            if len(rows) == size:
+                return Dataset.from_list(list(rows.values()))
+            if repeats > _PATIENCE + _PATIENCE_PER_PROBLEM * len(rows):
+                break
+        raise InputError(
+            f"task {self.name!r} has {len(rows)} distinct {split} problems at this difficulty "
+            f"({self._difficulty()}), and {split}_size={size} asks for more. "
+            f"Set {split}_size to at most {len(rows)}, or make the problems more varied."
+        )
+
+    def demonstrations(self, n: int, seed: int = 0) -> "Dataset":
+        """Return `n` completions to imitate: columns ``prompt`` and ``completion``, both strings.
+
+        The problems are fresh draws from the train side and may repeat; the completions are random
+        ones, not canonical ones, so that a policy trained on them explores from the start.
+
+        Raises:
+            InputError: where `n` is not positive, or the difficulty leaves no problem.
+        """
+        from datasets import Dataset
+
+        if n < 1:
+            raise InputError(f"demonstrations(n={n}): n is how many to draw, at least 1.")
+        rng = Random(f"{self.name} demonstrations {seed}")
+        draws = self._draws("train", rng)
+        rows = (next(draws) for _ in range(n))
+        return Dataset.from_list(
+            [{"prompt": row["prompt"], "completion": self.demonstrate(row, rng)} for row in rows]
+        )
+
+    def _draws(self, split: Split, rng: Random) -> Iterator[dict[str, Any]]:
+        """Draw problems of a split without end."""
+        failures = 0
+        while failures < _PATIENCE:
+            row = self.draw(rng)
+            if row is not None and self._side(row) == split:
+                failures = 0
+                yield row
+            failures += 1
+        raise InputError(
+            f"task {self.name!r}: {_PATIENCE} draws in a row gave no {split} problem at this "
+            f"difficulty ({self._difficulty()}). Make the problems more varied."
+        )
+
+    def _side(self, row: Row) -> Split:
+        digest = hashlib.sha256(f"{self.name} {self.key(row)}".encode()).digest()
+        return "test" if int.from_bytes(digest[:8], "big") % _TEST_SHARE == 0 else "train"
+
+    def _difficulty(self) -> str:
+        common = {field.name for field in fields(GeneratedTask)}
+        own = (field.name for field in fields(self) if field.name not in common)
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in own)
+
+    def _require(self, field: str, holds: bool, allowed: str) -> None:
+        if not holds:
+            raise InputError(
+                f"task {self.name!r}: {field}={getattr(self, field)!r} is out of range; it must be {allowed}."
+            )

@@ -1,0 +1,110 @@
+"""Lists: apply named operations to a list of letters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from string import ascii_lowercase
+from typing import Any, ClassVar
+
+from aent.tasks.generated.generated import GeneratedTask
+from aent.tasks.task import Row
+
+_THEN = ">"
+
+OPERATIONS: dict[str, Callable[[str], str]] = {
+    "sort": lambda letters: "".join(sorted(letters)),
+    "reverse": lambda letters: letters[::-1],
+    "unique": lambda letters: "".join(dict.fromkeys(letters)),
+    "rotate": lambda letters: letters[1:] + letters[:1],
+    "swap": lambda letters: letters[-1] + letters[1:-1] + letters[0],
+}
+"""What the prompt can name: `unique` keeps first occurrences, `rotate` moves the first letter to
+the end, `swap` exchanges the first and the last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lists(GeneratedTask):
+    """Apply the named operations in turn: ``sort,rotate dbca=`` is answered by ``abcd>bcda``.
+
+    The reward reads only what follows the last ``>``.
+
+    A demonstration shows each list on the way with probability a half, and gets each operation
+    wrong, by one letter, with probability `noise`, and carries the error on. A policy that imitates
+    it perfectly is right about ``(1 - noise) ** operations`` of the time: what is left is room for
+    reinforcement learning.
+
+    More `operations`, longer lists and more `letters` are harder.
+    """
+
+    name: ClassVar[str] = "lists"
+    columns: ClassVar[tuple[str, ...]] = ("answer",)
+    alphabet: ClassVar[str] = f"{ascii_lowercase} ,={_THEN}"
+
+    operations: int = 2
+    length: int = 5
+    letters: int = 6
+    noise: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("operations", 1 <= self.operations <= 20, "from 1 to 20")
+        self._require("length", 2 <= self.length <= 100, "from 2 to 100")
+        self._require("letters", 2 <= self.letters <= 26, "from 2 to 26")
+        self._require("noise", 0 <= self.noise < 1, "a probability below 1")
+
+    @property
+    def max_length(self) -> int:
+        """One list per operation, and what separates them."""
+        return self.operations * (self.length + 1) - 1
+
+    def draw(self, rng: Random) -> dict[str, Any]:
+        """Draw operations and letters; the answer is where they lead."""
+        names = rng.choices(list(OPERATIONS), k=self.operations)
+        start = "".join(rng.choices(ascii_lowercase[: self.letters], k=self.length))
+        answer = _follow(start, names)[-1]
+        prompt = f"{','.join(names)} {start}="
+        return {"prompt": prompt, "start": start, "operations": names, "answer": answer}
+
+    def demonstrate(self, row: Row, rng: Random) -> str:
+        """Return the lists on the way, some left out, and now and then a wrong letter."""
+        value, shown = row["start"], []
+        for name in row["operations"]:
+            value = OPERATIONS[name](value)
+            if rng.random() < self.noise:
+                value = self._misread(value, rng)
+            if rng.random() < 0.5:
+                shown.append(value)
+        on_the_way = shown[:-1] if shown and shown[-1] is value else shown
+        return _THEN.join([*on_the_way, value])
+
+    def score(self, completion: str, row: Row) -> float:
+        """Return 1 where the list after the last ``>`` is the answer, else 0."""
+        return float(self.answer(completion) == row["answer"])
+
+    def gold(self, row: Row) -> str:
+        """Return every list on the way and the answer."""
+        return _THEN.join(_follow(row["start"], row["operations"]))
+
+    def wrong(self, row: Row) -> str:
+        """Return the answer with its first letter twice."""
+        return row["answer"][0] + row["answer"]
+
+    def answer(self, completion: str) -> str | None:
+        """Return the letters after the last ``>``, or None where there is anything else."""
+        letters = completion.rpartition(_THEN)[2].strip()
+        return letters if letters and set(letters) <= set(ascii_lowercase) else None
+
+    def _misread(self, letters: str, rng: Random) -> str:
+        """Replace one letter by another."""
+        place = rng.randrange(len(letters))
+        others = ascii_lowercase[: self.letters].replace(letters[place], "")
+        return letters[:place] + rng.choice(others) + letters[place + 1 :]
+
+
+def _follow(start: str, names: list[str]) -> list[str]:
+    """Return the list after each operation."""
+    results = []
+    for name in names:
+        start = OPERATIONS[name](start)
+        results.append(start)
+    return results

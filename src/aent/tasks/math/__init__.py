@@ -1,0 +1,1 @@
+"""Tasks with a mathematical answer, from files or the hub."""

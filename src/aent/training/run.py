@@ -1,0 +1,288 @@
+"""One run: policy, evaluation, training, evaluation, picture."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from aent.errors import InputError
+from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
+from aent.methods import load_method
+from aent.policies import Warmstart, cached_policy, check_demonstrations
+from aent.policies.load import check_model, load_model, loading_options
+from aent.progress import hush, progress_bar
+from aent.report.figure import training_figure
+from aent.report.gather import report_content
+from aent.report.page import write_page
+from aent.runs.folder import RunFolder
+from aent.runs.recipe import Recipe
+from aent.spec import from_mapping
+from aent.tasks import Task, completion_room
+from aent.training.callbacks import AlreadyTrained, AtTheEnd, GracefulStop, MetricsFile, ProgressLines
+from aent.trl.algorithms import classes
+
+
+class Interrupted(Exception):  # noqa: N818  (not an error)
+    """The user stopped the run; the message says how to go on."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with its options checked, ready to start."""
+
+    recipe: Recipe
+    args: Any
+    """TRL's training configuration, of the algorithm's class."""
+    model_args: Any
+    """TRL's ModelConfig."""
+    task: Task
+    console: Console
+
+    def check(self) -> None:
+        """Find what is wrong before anything is written or computed.
+
+        Raises:
+            InputError: naming the setting, the file or the folder at fault.
+        """
+        from aent.trl.refusals import fitted
+
+        fitted(self.args, load_method(self.recipe.method))
+        self._evaluations()
+        self._check_packages()
+        if self.model_args.model_name_or_path:
+            check_model(self.model_args.model_name_or_path, **self._loading)
+        elif self.recipe.policy is None:
+            raise InputError(
+                "no model: give --model_name_or_path (a folder or a hub id), or a recipe with a "
+                "policy section to make one from scratch"
+            )
+        else:
+            self._policy()
+            check_demonstrations(self.task)
+        self.task.dataset("train")
+        if self.recipe.evaluation is not None:
+            self.task.dataset("test")
+
+    def _check_packages(self) -> None:
+        """Ask for trackers and vLLM now, not when the policy is made and evaluated."""
+        from transformers.integrations import get_reporting_integration_callbacks
+
+        try:
+            for tracker in get_reporting_integration_callbacks(self.args.report_to):
+                tracker()
+        except (RuntimeError, ImportError) as error:
+            raise InputError(
+                f"report_to={self.args.report_to}: {error} Install it, or leave it out"
+            ) from error
+        if self.args.use_vllm and find_spec("vllm") is None:
+            raise InputError("use_vllm is set but vllm is not installed; install it, or leave use_vllm out")
+
+    @property
+    def _loading(self) -> dict[str, Any]:
+        return loading_options(self.recipe.trainer)
+
+    def start(self, folder: RunFolder) -> None:
+        """Make or load the policy, train it, evaluate before and after, and draw the picture.
+
+        Does only what is not done yet, so it also continues a run.
+
+        Raises:
+            Interrupted: after Ctrl-C; a checkpoint is kept.
+        """
+        model = self.policy_path()
+        if Path(model).exists():
+            hush()
+        main = _is_main()
+        if main:
+            self._evaluate(model, folder.before, "before training")
+        if not folder.finished:
+            self._train(model, folder)
+        if main:
+            self._evaluate(str(folder.policy), folder.after, "after training")
+            self._conclude(folder, evaluated=self.recipe.evaluation is not None)
+
+    def policy_path(self) -> str:
+        """Return the folder or hub id to start from; make the policy where the recipe describes one."""
+        from accelerate import PartialState
+
+        if self.model_args.model_name_or_path:
+            return self.model_args.model_name_or_path
+        hush()
+        bar = ProgressLines(self.console, "warm start", lines=False)
+
+        def making() -> list[Any]:
+            self.console.print("making a policy from scratch; the next run finds it in the cache")
+            return [bar]
+
+        try:
+            with PartialState().main_process_first():
+                path, cached = cached_policy(self._policy(), self.task, callbacks=making)
+        finally:
+            bar.close()
+        made = "from the cache" if cached else "made from scratch"
+        self.console.print(f"policy: {path} ({made})", highlight=False, soft_wrap=True)
+        return str(path)
+
+    def _policy(self) -> Warmstart:
+        return from_mapping("policy", Warmstart, self.recipe.policy or {})
+
+    def _evaluations(self) -> dict[str, EvalConfig]:
+        """The evaluations by the folder below that of the headline; the headline's, ``.``, comes last."""
+        if self.recipe.evaluation is None:
+            return {}
+        section = dict(self.recipe.evaluation)
+        others = section.pop("also", None) or {}
+        changed = {name: {**section, **changes} for name, changes in others.items()}
+        return {
+            **{name: self._eval_config(f"evaluation.also.{name}", of) for name, of in changed.items()},
+            ".": self._eval_config("evaluation", section),
+        }
+
+    def _eval_config(self, name: str, section: Mapping[str, Any]) -> EvalConfig:
+        config = from_mapping(name, EvalConfig, section)
+        if config.max_tokens is not None or not self.recipe.made:
+            return config
+        return replace(config, max_tokens=completion_room(self.task, made=True))
+
+    def _evaluate(self, model: str, folder: Path, title: str) -> None:
+        for name, config in self._evaluations().items():
+            place = folder / name
+            if not (place / "results.json").exists():
+                about = f"evaluation {title}" if name == "." else f"evaluation {title}, {name}"
+                made = evaluate_folder(model, self.task, config, self.console, about, **self._loading)
+                made.save(place)
+
+    def _train(self, model: str, folder: RunFolder) -> None:
+        lines = ProgressLines(self.console, f"{self.recipe.algorithm} {self.recipe.method['name']}")
+        stop = GracefulStop(self.console)
+        trainer = self._trainer(model, [lines, MetricsFile(folder.metrics), stop, AtTheEnd()])
+        checkpoint = folder.last_checkpoint()
+        if _is_main():
+            folder.cut_metrics(0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
+        try:
+            with stop.listening(), disk_full_explained(folder.path):
+                with suppress(AlreadyTrained):
+                    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+                if stop.stopped_at in (None, self.args.max_steps):
+                    self._save(trainer, folder)
+        finally:
+            lines.close()
+        if stop.stopped_at is not None:
+            raise Interrupted(
+                f"stopped at step {stop.stopped_at}; the checkpoint is kept. "
+                f"Continue with: aent train --resume {folder.path}"
+            )
+
+    def _save(self, trainer: Any, folder: RunFolder) -> None:
+        aside = folder.path / ".policy"
+        trainer.save_model(str(aside))
+        if _is_main():
+            aside.rename(folder.policy)  # whole, or not there
+
+    def _trainer(self, model: str, callbacks: list[Any]) -> Any:
+        self.args.model_init_kwargs = {**(self.args.model_init_kwargs or {}), **self._loading}
+        kind, _ = classes(self.recipe.algorithm)
+        try:
+            return self._built(kind, model, callbacks)
+        except InputError:
+            raise
+        except (ValueError, ImportError) as error:  # TRL checks here how its options go together
+            raise InputError(f"TRL refuses this setup: {error}") from error
+
+    def _built(self, kind: Any, model: str, callbacks: list[Any]) -> Any:
+        from transformers import PrinterCallback, ProgressCallback
+        from trl import get_peft_config, get_quantization_config
+
+        trainer = kind(
+            model,
+            self.task.reward,
+            self.args,
+            train_dataset=self.task.dataset("train"),
+            eval_dataset=self.task.dataset("test") if self.args.eval_strategy != "no" else None,
+            callbacks=callbacks,
+            peft_config=get_peft_config(self.model_args),
+            quantization_config=get_quantization_config(self.model_args),
+            method=load_method(self.recipe.method),
+        )
+        trainer._name = f"{self.recipe.algorithm} with {self.recipe.method['name']}"  # in the model card
+        trainer._tag_names = [*trainer._tag_names, self.recipe.algorithm]
+        for printing in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(printing)
+        return trainer
+
+    def _conclude(self, folder: RunFolder, *, evaluated: bool) -> None:
+        rows = [row for row in folder.read_metrics() if "loss" in row]
+        name = (
+            f"{self.recipe.algorithm.upper()} with {self.recipe.method['name']} on {self.recipe.task['name']}"
+        )
+        if rows:  # a run shorter than its logging interval has nothing to draw
+            labels = (self.recipe.method["name"], "baseline")
+            training_figure(rows, folder.picture, title=name, labels=labels)
+        if evaluated:
+            before, after = load_results(folder.before), load_results(folder.after)
+            self.console.print(before_after_table(before, after))
+        if rows or evaluated:
+            write_page(report_content([folder.path]), folder.report)
+        self.console.print(where(folder), highlight=False, soft_wrap=True)
+
+
+def evaluate_folder(
+    model: str, task: Task, config: EvalConfig, console: Console, title: str, **options: Any
+) -> Evaluation:
+    """Load a model folder (or hub id, or a PEFT adapter) and evaluate it on a task."""
+    policy, tokenizer = load_model(model, **options)
+    with progress_bar(console) as bar:
+        shown = bar.add_task(title, total=None)
+        return evaluate(
+            policy,
+            tokenizer,
+            task,
+            config,
+            progress=lambda done, total: bar.update(shown, completed=done, total=total),
+        )
+
+
+def where(folder: RunFolder) -> str:
+    """Say what lies where in a run folder."""
+    entries: Mapping[Path, str] = {
+        folder.report: "curves, pass@k, settings and tokens by entropy on one page",
+        folder.picture: "reward, entropies with the band, coefficient",
+        folder.policy: "the trained policy (transformers folder)",
+        folder.metrics: "one row per logging step",
+        folder.before: "results and every sampled answer, before training",
+        folder.after: "the same, after training",
+        folder.path / "config.yaml": "the recipe as run; aent train PATH runs it again",
+    }
+    there = [(str(path), what) for path, what in entries.items() if path.exists()]
+    width = max(len(path) for path, _ in there)
+    return "\n".join(f"{path:<{width}}  {what}" for path, what in there)
+
+
+@contextmanager
+def disk_full_explained(folder: Path) -> Iterator[None]:
+    """Turn what the libraries raise on a full disk into one message; other errors pass.
+
+    Raises:
+        InputError: where the disk is full.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:  # RuntimeError is what torch.save raises
+        if not any(sign in str(error) for sign in ("No space left", "PytorchStreamWriter failed")):
+            raise
+        raise InputError(
+            f"the disk is full: {error}. What was written before is kept; make room and continue with: "
+            f"aent train --resume {folder}"
+        ) from error
+
+
+def _is_main() -> bool:
+    from accelerate import PartialState
+
+    return PartialState().is_main_process
