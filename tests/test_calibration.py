@@ -8,7 +8,7 @@ from aent.calibration.block import aent_block
 from aent.calibration.reading import SUBSETS, Reading, reading, token_sums
 
 from aent import Fraction, Full, InputError, TopK
-from aent.advantages import group_advantages
+from aent.advantages import grpo_advantages
 from aent.methods import load_method
 from aent.ops import token_stats
 from aent.statistics import Figure, ratio
@@ -17,7 +17,7 @@ from aent.statistics import Figure, ratio
 def test_advantages_are_grpos():
     """Mean 1/2 and deviation sqrt(1/3); a group of equal rewards has none; NaN stands aside."""
     rewards = torch.tensor([[1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 1.0, 1.0], [1.0, 0.0, torch.nan, torch.nan]])
-    made = group_advantages(rewards)
+    made = grpo_advantages(rewards)
     first = 0.5 / (math.sqrt(1 / 3) + 1e-4)
     third = 0.5 / (math.sqrt(1 / 2) + 1e-4)
     torch.testing.assert_close(made[0], torch.tensor([first, -first, first, -first]))

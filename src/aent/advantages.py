@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def group_advantages(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
+def grpo_advantages(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
     """GRPO's advantages: ``(r - mean) / (std + 1e-4)`` of each group; NaN rewards are left out, and get 0.
 
     Source: DeepSeekMath (arXiv 2402.03300), with the unbiased deviation and the 1e-4 of TRL.

@@ -77,7 +77,7 @@ class Tokens:
     """What the host multiplies the policy's loss of each token with: vLLM's importance correction."""
     coef: float = 0.0
     """The controller's coefficient."""
-    measured: float | None = None
+    last_entropy: float | None = None
     """The entropy the controller was last shown; None before the first window."""
     band: tuple[float, float] | None = None
     """The entropy that the controller aims at (low, high); None where it has no aim, or none yet."""
@@ -94,7 +94,7 @@ class Tokens:
         return self.gather(values.detach()[self.mask.bool()].float())
 
 
-def entropy_bonus(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
+def scaled_entropy(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
     """The bonus that most methods give: ``coef * H_t``, H in nats, over the method's subset.
 
     Source: A3C (arXiv 1602.01783) with the full entropy; arXiv 2509.03493 with the clamped one, where the
@@ -126,7 +126,7 @@ class Method:
     """A loss per token, added to the host's and averaged like it."""
     subset: Subset = Full()
     """The tokens of the vocabulary over which the entropy is taken."""
-    bonus: Callable[[Tokens], Float[Tensor, "batch tokens"]] | None = entropy_bonus
+    bonus: Callable[[Tokens], Float[Tensor, "batch tokens"]] | None = scaled_entropy
     """What is subtracted from the loss, as a mean over tokens; without a controller, nothing is."""
     controller: Controller | None = None
     """How the coefficient moves."""

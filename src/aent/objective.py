@@ -1,11 +1,11 @@
 """Where a method meets the policy-gradient loss: one function for each place, in the order they act.
 
-1. rollouts: `group_advantages` sees the rewards of a batch of rollouts, once.
+1. rollouts: `rollout_advantages` sees the rewards of a batch of rollouts, once.
 2. forward: `token_advantages` and `clip_edges` see the tokens of a micro-batch, before the host makes its
    loss of them.
 3. loss: `with_terms` adds to what the host made. This is the only place that writes ``- coef * entropy``:
    with `coef` > 0 the optimiser, which minimises, is pulled towards higher entropy.
-4. measurement: `measured` says how much each token counts in the entropy that the controller is shown.
+4. measurement: `measure_weights` says how much each token counts in the entropy that the controller is shown.
 
 What is not here: how the coefficient moves (`aent.controllers`), what the entropy is (`aent.ops`), and the
 policy-gradient loss itself, which stays the host's.
@@ -21,14 +21,18 @@ from torch import Tensor
 from aent.method import Edge, Method, Rollouts, Tokens
 
 
-def group_advantages(
+def changed_rewards(method: Method, rollouts: Rollouts) -> Float[Tensor, "groups size"]:
+    """Return the method's rewards in place of the ones in `rollouts`, or those themselves."""
+    return rollouts.rewards if method.rewards is None else method.rewards(rollouts)
+
+
+def rollout_advantages(
     method: Method,
     rollouts: Rollouts,
     baseline: Callable[[Float[Tensor, "groups size"]], Float[Tensor, "groups size"]],
 ) -> Float[Tensor, "groups size"]:
     """Advantages of a batch of rollouts: the method's, or the algorithm's `baseline` of its rewards."""
-    if method.rewards is not None:
-        rollouts = replace(rollouts, rewards=method.rewards(rollouts))
+    rollouts = replace(rollouts, rewards=changed_rewards(method, rollouts))
     if method.group_advantages is not None:
         return method.group_advantages(rollouts)
     return baseline(rollouts.rewards)
@@ -74,7 +78,7 @@ def with_terms(
     return loss
 
 
-def measured(method: Method, tokens: Tokens) -> Float[Tensor, "batch tokens"]:
+def measure_weights(method: Method, tokens: Tokens) -> Float[Tensor, "batch tokens"]:
     """Weight of each token in ``sum_t weight_t * H_t / sum_t weight_t``, what the controller is shown.
 
     The sums go over all tokens behind an update of the controller; without a `measure` of the method's,

@@ -9,7 +9,7 @@ import torch
 from aent import InputError, TopP, load_method, with_terms
 from aent.controllers import PI, Anchor, Cosine, Dual, Lagrangian, Linear, Share, SignStep
 from aent.methods import Tokens, stacked
-from aent.objective import measured
+from aent.objective import measure_weights
 
 NEEDED = {
     "linear-bonus": {"steps": 100},
@@ -141,7 +141,7 @@ def test_siren_measures_the_peaks_of_each_response():
 
     Mean over responses of means: (0.9 + (0.4 + 0.6) / 2) / 2 = 0.7. Padding's 7.0 counts nowhere.
     """
-    weights = measured(named("siren", quantile=0.5), TOKENS)
+    weights = measure_weights(named("siren", quantile=0.5), TOKENS)
     torch.testing.assert_close(weights, torch.tensor([[0, 1.0, 0, 0], [0, 0.5, 0, 0.5]]))
     assert ((weights * ENTROPY).sum() / weights.sum()).item() == pytest.approx(0.7)
 
@@ -151,7 +151,7 @@ def test_siren_at_the_published_quantile():
     0 to 3, 0.4 + 0.4 * 0.2 = 0.48: one token above in each.
     """
     expected = torch.tensor([[0, 1.0, 0, 0], [0, 0, 0, 1.0]])
-    torch.testing.assert_close(measured(named("siren"), TOKENS), expected)
+    torch.testing.assert_close(measure_weights(named("siren"), TOKENS), expected)
 
 
 def test_siren_by_hand():
@@ -177,7 +177,7 @@ def test_siren_without_a_token_above_adds_nothing_and_measures_nothing():
     flat = replace(TOKENS, coef=0.2, band=(0.4, 0.4), entropy=torch.ones(2, 4, requires_grad=True))
     empty = replace(flat, mask=torch.zeros(2, 4))
     for tokens in (flat, empty):
-        assert measured(named("siren"), tokens).sum() == 0
+        assert measure_weights(named("siren"), tokens).sum() == 0
         added(named("siren"), tokens).backward()
     assert flat.entropy.grad.abs().max() == 0
 
@@ -192,8 +192,8 @@ def test_siren_names_what_it_needs():
 def test_a_stack_keeps_what_the_controller_is_shown():
     both = stacked([load_method("none"), named("siren")])
     assert both.measure is not None
-    assert measured(both, TOKENS).sum() == 2
-    assert measured(load_method("entropy-bonus"), TOKENS) is TOKENS.mask
+    assert measure_weights(both, TOKENS).sum() == 2
+    assert measure_weights(load_method("entropy-bonus"), TOKENS) is TOKENS.mask
 
 
 @pytest.mark.parametrize("name", [*NEEDED, "skywork", "siren", "entropic"])

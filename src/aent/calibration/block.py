@@ -23,7 +23,7 @@ SURE = 2.0
 """Standard errors that `Reading.hold` must be above 0."""
 
 
-def aent_block(measured: Reading, subset: Subset) -> dict[str, Any]:
+def aent_block(reading: Reading, subset: Subset) -> dict[str, Any]:
     """Return the settings of the method `aent` for a policy with these readings of a subset.
 
     With H the entropy and h = hold: ``low, high = 0.65 H, H``, ``coef_min, coef, coef_max = 0.1 h, 0.35 h,
@@ -35,8 +35,8 @@ def aent_block(measured: Reading, subset: Subset) -> dict[str, Any]:
         InputError: where hold is not above 0 by two standard errors, as then no size of the coefficient
             follows.
     """
-    hold, entropy = measured.hold, measured.entropy.value
-    if measured.pull == (0, 0):
+    hold, entropy = reading.hold, reading.entropy.value
+    if reading.pull == (0, 0):
         raise InputError(
             "no block: in every group all rewards are equal, so the policy gradient is 0 and its pull "
             "unknown. Take more --prompts or --samples, or a task that the policy solves sometimes"

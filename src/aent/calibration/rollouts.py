@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from aent.advantages import group_advantages
+from aent.advantages import grpo_advantages
 from aent.calibration.reading import Reading, reading, token_sums
 from aent.errors import InputError
 from aent.evaluation import Sample, generate
@@ -80,7 +80,7 @@ def readings(
         InputError: as `aent.calibration.reading`.
     """
     policy.eval()
-    advantages = group_advantages(rewards)
+    advantages = grpo_advantages(rewards)
     sums = torch.zeros(len(prompts), len(subsets), 5, dtype=torch.float64)
     size = rewards.size(1)
     for group, prompt in enumerate(prompts):

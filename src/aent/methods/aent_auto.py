@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from aent.controllers import Track
-from aent.method import Method, Tokens, entropy_bonus
+from aent.method import Method, Tokens, scaled_entropy
 from aent.methods.aent import AENT
 from aent.subsets import Fraction
 
@@ -42,7 +42,7 @@ def unsolved_advantages(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
 
 def unsolved_bonus(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
     """``(1 - r * s) * coef * H``, nats."""
-    return unsolved(tokens) * entropy_bonus(tokens)
+    return unsolved(tokens) * scaled_entropy(tokens)
 
 
 def unsolved(tokens: Tokens) -> Float[Tensor, "batch 1"] | float:

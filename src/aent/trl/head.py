@@ -137,7 +137,7 @@ class ForwardPass:
     def __init__(self, inputs: dict[str, Any]):
         self.inputs = inputs
 
-    def measured(self, length: int) -> tuple[Tensor, EntropySlopes | None]:
+    def statistics(self, length: int) -> tuple[Tensor, EntropySlopes | None]:
         """Return entropy and slopes of the last `length` positions, each of shape (batch, tokens)."""
         entropy = torch.cat([made.entropy for made in self.recorded])[:, -length:]
         slopes = [made.slopes for made in self.recorded if made.slopes is not None]

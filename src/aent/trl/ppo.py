@@ -25,7 +25,7 @@ from trl.trainer.utils import disable_dropout_in_model
 from aent.advantages import Reduce, explained_variance, gae, moments, terminal_rewards, value_loss, whiten
 from aent.errors import InputError, unknown
 from aent.methods import Rollouts
-from aent.objective import group_advantages, masked_sum
+from aent.objective import changed_rewards, masked_sum
 from aent.trl.config import AEntArguments
 from aent.trl.host import CLIPPED, filled, host_mean, token_mask
 from aent.trl.trainers import AEntMixin
@@ -348,7 +348,5 @@ class AEntPPOTrainer(AEntMixin, PPOTrainer):
             return rewards
         grouped = self._aent_grouped_rewards()
         rollouts = Rollouts(rewards=filled(grouped), mean_logp=partial(self._aent_mean_logp, output))
-        changed = group_advantages(
-            self.method, rollouts, lambda rewards: rewards
-        )  # the baseline is the critic's
+        changed = changed_rewards(self.method, rollouts)
         return changed.masked_fill(grouped.isnan(), torch.nan).flatten()

@@ -19,9 +19,9 @@ from aent.methods import Method, Rollouts, Tokens, load_method
 from aent.objective import (
     clip_edges,
     first_order_effect,
-    group_advantages,
     masked_sum,
-    measured,
+    measure_weights,
+    rollout_advantages,
     token_advantages,
     with_terms,
 )
@@ -90,7 +90,7 @@ class AEntMixin:
         self._aent_buffer: Any = None
         self._aent_tokens = 1.0
         self._aent_rollouts = 0
-        self._aent_measured: float | None = None
+        self._aent_last_entropy: float | None = None
         self._aent_head: EntropyHead | None = None
         if self.method.parts:
             cast(Any, self).add_callback(_Controlling(self))
@@ -145,7 +145,7 @@ class AEntMixin:
             summed = (kl * output["completion_mask"]).sum(1)
             kl = cast(Any, self).accelerator.gather(summed).view_as(rewards)
         unscored = rewards.isnan()
-        made = group_advantages(
+        made = rollout_advantages(
             self.method,
             Rollouts(rewards=filled(rewards), mean_logp=partial(self._aent_mean_logp, output)),
             lambda changed: group_baseline(self, changed.masked_fill(unscored, torch.nan), kl),
@@ -210,7 +210,7 @@ class AEntMixin:
         with self._aent_in_forward({**inputs}) as forward:
             loss = super()._compute_loss(model, forward.inputs)  # type: ignore[misc]
         tokens, full = forward.tokens, forward.full_entropy
-        weight, mask = measured(self.method, tokens), tokens.mask
+        weight, mask = measure_weights(self.method, tokens), tokens.mask
         sums = [masked_sum(tokens.entropy, weight), masked_sum(full, mask), weight.sum(), mask.sum()]
         mean, count = partial(host_mean, self, inputs), self._aent_normalizer()
         effect = first_order_effect(self.method, tokens, host_mean=mean, count=count)
@@ -268,7 +268,7 @@ class AEntMixin:
     def _aent_see(self, forward: ForwardPass, logp: Tensor, full: Tensor) -> Tokens:
         host, inputs = cast(Any, self), forward.inputs
         mask, advantages = token_mask(inputs), inputs["advantages"]
-        entropy, slopes = (full, None) if self._aent_head is None else forward.measured(mask.size(1))
+        entropy, slopes = (full, None) if self._aent_head is None else forward.statistics(mask.size(1))
         if entropy.shape != mask.shape:
             raise InputError(
                 f"TRL scored tokens of shape {tuple(entropy.shape)} for a mask of {tuple(mask.shape)}; "
@@ -288,7 +288,7 @@ class AEntMixin:
             clip=(host.epsilon_low, host.epsilon_high),
             weight=inputs.get("importance_sampling_ratio", 1.0),
             coef=self.coef,
-            measured=self._aent_measured,
+            last_entropy=self._aent_last_entropy,
             band=None if self.controller is None else self.controller.band,
             gather=partial(gather_all, host.accelerator),
         )
@@ -333,7 +333,7 @@ class AEntMixin:
         entropy = self._aent_log("train", sums)
         self._aent_window = torch.zeros_like(self._aent_window)
         if entropy is not None and self.controller is not None:
-            self._aent_measured = entropy
+            self._aent_last_entropy = entropy
             if isinstance(self.controller, Foresighted):
                 self.controller.foresee(Effect(pull=sums[4], push=sums[5]))
             self.controller.update(entropy)
@@ -344,7 +344,7 @@ class AEntMixin:
             "method": self.method.name,
             "controller": {} if self.controller is None else self.controller.state_dict(),
             "window": self._aent_window.tolist(),
-            "measured": self._aent_measured,
+            "measured": self._aent_last_entropy,
         }
 
     def _aent_restore(self, state: Mapping[str, Any]) -> None:
@@ -356,7 +356,7 @@ class AEntMixin:
         if self.controller is not None:
             self.controller.load_state_dict(state["controller"])
         self._aent_window = torch.tensor(state["window"])
-        self._aent_measured = state["measured"]
+        self._aent_last_entropy = state["measured"]
         self._aent_switch_head()
 
 
