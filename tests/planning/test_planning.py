@@ -230,7 +230,7 @@ def test_what_a_recipe_may_ask_that_the_estimate_does_not_know():
 
 
 def test_the_figures_of_the_documentation_are_those_of_the_benchmark():
-    measured = run_path(str(ROOT / "benchmarks/plan.py"))
+    measured = run_path(str(ROOT / "benchmarks/speed/plan.py"))
     page = (ROOT / "docs/recipes.md").read_text()
     for name, formula, counted in (*measured["parameters"](), *measured["step"]()):
         if name != "FLOPs, forward":

@@ -1,4 +1,4 @@
-"""benchmarks/grading.py: its mutations are what they are called, and real answers are graded as due."""
+"""benchmarks/checks/grading.py: its mutations are what they are called, and real answers are graded as due."""
 
 import importlib.util
 import os
@@ -14,8 +14,8 @@ DATA = Path(os.environ.get("AENT_DATA", ROOT / ".." / "shared" / "data"))
 
 @pytest.fixture
 def grading(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    spec = importlib.util.spec_from_file_location("grading", ROOT / "benchmarks/grading.py")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks/checks"))
+    spec = importlib.util.spec_from_file_location("grading", ROOT / "benchmarks/checks/grading.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -4,7 +4,7 @@ Runs `aent train` for each method and seed, two at a time with one thread each, 
 recipe promises beside what came out. A finished run is not repeated and a stopped one goes on, so the
 command can be given again at any time.
 
-    python benchmarks/recipe.py [--seeds 3 4 5] [--folder runs/recipe]
+    python benchmarks/speed/recipe.py [--seeds 3 4 5] [--folder runs/recipe]
 """
 
 import argparse

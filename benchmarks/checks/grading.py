@@ -5,7 +5,7 @@ with its sign flipped, a digit changed, another unit, or replaced by another pro
 are, each exception by the id of its problem, and where `second_grader`, which shares no code with the
 first, disagrees.
 
-    python benchmarks/grading.py --data FOLDER [--only minerva]
+    python benchmarks/checks/grading.py --data FOLDER [--only minerva]
 """
 
 import argparse

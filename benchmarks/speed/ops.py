@@ -5,7 +5,7 @@ that each computes what it says (few rows against float64), the second measures 
 its inputs, the others its time. The machine's own floors take part in every round: a copy of the
 logits; the three matrix products of an output layer. Figures go to benchmarks/ops.jsonl.
 
-    python benchmarks/ops.py [--op logits linear] [--dtype float32 bfloat16] [--device cuda]
+    python benchmarks/speed/ops.py [--op logits linear] [--dtype float32 bfloat16] [--device cuda]
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What benchmarks/evidence.py makes of written runs: the settings it chooses and the tables it prints."""
+"""What benchmarks/evidence/evidence.py makes of written runs: the settings it chooses and the tables it prints."""
 
 import importlib.util
 import json
@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-SOURCE = Path(__file__).parents[1] / "benchmarks" / "evidence.py"
+SOURCE = Path(__file__).parents[2] / "benchmarks/evidence/evidence.py"
 
 
 @pytest.fixture
 def evidence(tmp_path, monkeypatch):
     """The script, with a folder of its own: two development recipes, none of ours."""
-    monkeypatch.syspath_prepend(SOURCE.parent)  # as for a script: it imports from its neighbour
     spec = importlib.util.spec_from_file_location("evidence", SOURCE)
     assert spec is not None
     assert spec.loader is not None

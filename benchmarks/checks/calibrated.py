@@ -1,6 +1,6 @@
 """Does the block that `aent calibrate` prints keep the entropy in the band it predicts?
 
-    python benchmarks/calibrated.py [--seed 101] [--learning_rate 3e-4] [RECIPE ...]
+    python benchmarks/checks/calibrated.py [--seed 101] [--learning_rate 3e-4] [RECIPE ...]
 
 For each recipe (those of benchmarks/evidence, unless given): calibrate with 128 prompts, train with the block
 as it is, and hold the mean clamped entropy of every ten steps after the first 20 against the band. A recipe
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from aent.runs.folder import RunFolder
 
-RECIPES = sorted((Path(__file__).parent / "evidence").glob("*-*.yaml"))
+RECIPES = sorted((Path(__file__).parents[1] / "evidence").glob("*-*.yaml"))
 CLI = (sys.executable, "-m", "aent.cli.main")
 
 

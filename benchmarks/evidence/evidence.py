@@ -1,11 +1,11 @@
 """The evidence: methods tuned alike on development tasks, then compared on tasks they were not tuned on.
 
-    python benchmarks/evidence.py tune        # every candidate on the development tasks
-    python benchmarks/evidence.py choose      # the best of each method -> benchmarks/evidence/settings.yaml
-    python benchmarks/evidence.py evaluate    # these settings on the evaluation tasks, seed by seed
-    python benchmarks/evidence.py ablate      # subsets, vocabularies, and a coefficient that does not move
-    python benchmarks/evidence.py map         # other starting policies: stronger, weaker, other vocabularies
-    python benchmarks/evidence.py tables      # what docs/results.md shows of it
+    python benchmarks/evidence/evidence.py tune        # every candidate on the development tasks
+    python benchmarks/evidence/evidence.py choose      # the best of each method -> benchmarks/evidence/settings.yaml
+    python benchmarks/evidence/evidence.py evaluate    # these settings on the evaluation tasks, seed by seed
+    python benchmarks/evidence/evidence.py ablate      # subsets, vocabularies, and a coefficient that does not move
+    python benchmarks/evidence/evidence.py map         # other starting policies: stronger, weaker, other vocabularies
+    python benchmarks/evidence/evidence.py tables      # what docs/results.md shows of it
 
 The recipes are ``benchmarks/evidence/dev-*.yaml`` and ``eval-*.yaml``, the candidates, as many for every
 method, ``candidates.yaml``. Runs that are in ``results.jsonl`` are not repeated, so a stage can be stopped
@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import yaml
 from rich.console import Console
-from tracking import SMALLER
 
 from aent.evaluation import load_results
 from aent.evaluation.metrics import pass_at_k
@@ -32,7 +31,7 @@ from aent.runs.recipe import load_recipe
 from aent.statistics import PerProblem, area_under_curve, mean_over_seeds, paired_difference
 from aent.training.workers import Workers
 
-HERE = Path(__file__).parent / "evidence"
+HERE = Path(__file__).parent
 RESULTS, CANDIDATES, SETTINGS = HERE / "results.jsonl", HERE / "candidates.yaml", HERE / "settings.yaml"
 ABLATION = HERE / "ablation.yaml"
 STAGES = {
@@ -43,6 +42,8 @@ STAGES = {
 }
 """Of each stage: its recipes, its methods, and its seeds in their order."""
 MAPPED = ("none", "entropy-bonus", "aent", "aent-auto")
+SMALLER = ("--policy.demonstrations", "12000", "--per_device_train_batch_size", "64")
+"""With 32,768 tokens a run of full size would take most of an hour of a core, its policy half of one."""
 PLACES = {
     **{f"{n}-demonstrations": ("--policy.demonstrations", str(n)) for n in (5000, 12000, 30000, 90000)},
     **{f"{n}-tokens": ("--policy.vocab_size", str(n)) for n in (64, 4096)},
@@ -222,7 +223,7 @@ def choose() -> None:
         name = method_of(label)
         if name not in best or score > best[name]:
             best[name], chosen[name] = score, {**entry}
-    head = "# Written by `python benchmarks/evidence.py choose` from the runs on the development tasks.\n"
+    head = "# Written by `python benchmarks/evidence/evidence.py choose` from the runs on the development tasks.\n"
     SETTINGS.write_text(head + yaml.safe_dump(chosen, sort_keys=False))
 
 

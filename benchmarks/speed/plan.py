@@ -3,7 +3,7 @@
 Counts, not seconds: a small Qwen2 runs one step on the CPU in float32, and torch counts its FLOPs and the
 bytes that autograd, gradients and AdamW hold. Parameters are those of the real models, on the meta device.
 
-    python benchmarks/plan.py
+    python benchmarks/speed/plan.py
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ pass@1 before and after with 95 % bootstrap intervals over problems, and by how 
 A finished run is not repeated and a stopped one goes on, so the command can be given again at any time. Flags
 that are not its own are handed to `aent train`.
 
-    python benchmarks/algorithms.py [--seeds 3 4 5] [--folder runs/algorithms] [--jobs 2]
+    python benchmarks/checks/algorithms.py [--seeds 3 4 5] [--folder runs/algorithms] [--jobs 2]
 """
 
 import argparse

@@ -5,8 +5,8 @@ included. Prints seconds and ratios per vocabulary with an interval (20 % and 80
 one row per figure to benchmarks/step.jsonl. Seconds are of the wall clock; with one thread on a CPU, of the
 process.
 
-    python benchmarks/step.py [--vocab 512 4096] [--rounds 12]
-    python benchmarks/step.py --device cuda --shape 0.5b
+    python benchmarks/speed/step.py [--vocab 512 4096] [--rounds 12]
+    python benchmarks/speed/step.py --device cuda --shape 0.5b
 
 Runs: ``trl`` is plain GRPO and ``trl bonus`` its own bonus on the full entropy (``entropy_coef``);
 ``aent full`` is a bonus on the full entropy in our pass, ``aent`` one on the clamped entropy, and ``aent at

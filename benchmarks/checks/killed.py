@@ -1,6 +1,6 @@
 """`aent compare`, killed with SIGKILL at random moments and started again: is the table the same?
 
-    python benchmarks/killed.py [--kills 10] [--seed 0] [--folder runs/killed]
+    python benchmarks/checks/killed.py [--kills 10] [--seed 0] [--folder runs/killed]
 
 Two methods and two seeds on the default recipe, 20 steps each with a checkpoint at every fourth, once
 undisturbed and once killed; everything but wall time must agree to the last digit.

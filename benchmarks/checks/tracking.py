@@ -1,6 +1,6 @@
 """Does `aent-auto` keep the entropy in its band, whatever the vocabulary, learning rate and algorithm?
 
-    python benchmarks/tracking.py [--recipe benchmarks/evidence/eval-chain.yaml] [--seed 0] [--jobs 2]
+    python benchmarks/checks/tracking.py [--recipe benchmarks/evidence/eval-chain.yaml] [--seed 0] [--jobs 2]
 
 One run per cell, without evaluation, nothing but the cell's own flags changed; with 32,768 tokens at a
 smaller size. After step 20, the mean entropy of every ten steps is held against the band, from the floor

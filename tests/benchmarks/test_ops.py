@@ -1,6 +1,5 @@
-"""The benchmarks run: with tiny shapes, so their figures mean nothing."""
+"""`benchmarks/speed/ops.py` runs: with tiny shapes, so its figures mean nothing."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-OPS = Path(__file__).parents[1] / "benchmarks" / "ops.py"
+OPS = Path(__file__).parents[2] / "benchmarks/speed/ops.py"
 TINY = ["--rows", "5", "--vocab", "300", "--dim", "8", "--rounds", "2", "--dtype", "float32"]
 
 
@@ -44,17 +43,3 @@ def test_ops_stops_at_a_method_that_computes_something_else(tmp_path):
     assert done.returncode == 1
     assert "naive sort computes something else" in done.stderr
     assert not (tmp_path / "x").exists()
-
-
-def test_tracking_holds_ten_steps_against_their_band():
-    """20 steps are left out; then the means .4 (a fifth below .5), .6 (inside), 1.1 (a tenth above 1)."""
-    spec = importlib.util.spec_from_file_location("tracking", OPS.with_name("tracking.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    tracking = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tracking)
-    entropies = [9.0] * 20 + [0.3, 0.5] * 5 + [0.6] * 10 + [1.1] * 10 + [9.0] * 3
-    rows = [{"aent/entropy": entropy, "aent/low": 0.5, "aent/high": 1.0} for entropy in entropies]
-    off, above = tracking.deviations(rows)
-    assert off.tolist() == pytest.approx([-0.2, 0.0, 0.1])
-    assert above.tolist() == pytest.approx([-0.2, 0.2, 1.2])
