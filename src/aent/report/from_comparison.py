@@ -9,13 +9,13 @@ from aent.report.parts import basis, facts, line, missing, recipe_text, sides
 from aent.runs.comparison import SETTINGS, Comparison, ComparisonFolder, Job
 from aent.runs.folder import RECIPE
 from aent.runs.outcome import OUTCOME, Outcome, outcome
-from aent.runs.read import ShownRun, versions_of
+from aent.runs.read import StoredRun, versions_of
 
 
 def content_of_comparison(folder: ComparisonFolder) -> Content:
     comparison = folder.comparison
     begun = [job for job in comparison.jobs if (folder.run(job).path / RECIPE).is_file()]
-    read = {job: ShownRun.read(folder.run(job)) for job in begun}
+    read = {job: StoredRun.read(folder.run(job)) for job in begun}
     runs = {job: run for job, run in read.items() if not run.empty}
     if not runs:
         raise InputError(
@@ -26,7 +26,7 @@ def content_of_comparison(folder: ComparisonFolder) -> Content:
     sections = [_compared(name, comparison, runs, result, len(seeds)) for name in comparison.algorithms]
     sections = [section for section in sections if section.lines]
     every, made = list(runs.values()), versions_of(folder.path)
-    first_of_each: dict[tuple[str, str], ShownRun] = {}
+    first_of_each: dict[tuple[str, str], StoredRun] = {}
     for job, run in runs.items():
         first_of_each.setdefault((job.algorithm, job.label), run)
     return Content(
@@ -47,7 +47,7 @@ def content_of_comparison(folder: ComparisonFolder) -> Content:
 
 
 def _outcome(
-    folder: ComparisonFolder, comparison: Comparison, runs: Mapping[Job, ShownRun]
+    folder: ComparisonFolder, comparison: Comparison, runs: Mapping[Job, StoredRun]
 ) -> tuple[Outcome | None, Sequence[int]]:
     """Return the differences over the seeds that all methods finished, and these seeds."""
     if (folder.path / OUTCOME).exists():
@@ -59,9 +59,9 @@ def _outcome(
 
 
 def _compared(
-    algorithm: str, comparison: Comparison, runs: Mapping[Job, ShownRun], result: Outcome | None, seeds: int
+    algorithm: str, comparison: Comparison, runs: Mapping[Job, StoredRun], result: Outcome | None, seeds: int
 ) -> Section:
-    groups: dict[str, list[ShownRun]] = {}
+    groups: dict[str, list[StoredRun]] = {}
     for label in comparison.entrants:
         found = [run for job, run in runs.items() if (job.label, job.algorithm) == (label, algorithm)]
         groups |= {label: found} if found else {}
@@ -79,7 +79,7 @@ def _compared(
     )
 
 
-def _unfinished_jobs(comparison: Comparison, runs: Mapping[Job, ShownRun], seeds: Sequence[int]) -> list[str]:
+def _unfinished_jobs(comparison: Comparison, runs: Mapping[Job, StoredRun], seeds: Sequence[int]) -> list[str]:
     done, total = sum(run.finished for run in runs.values()), len(comparison.jobs)
     if done == total:
         return []

@@ -11,11 +11,11 @@ from aent.evaluation.results import per_problem
 from aent.report.content import Content, Result, Section
 from aent.report.parts import basis, facts, line, missing, recipe_text, sides
 from aent.runs.folder import RECIPE
-from aent.runs.read import ShownRun, versions_of
+from aent.runs.read import StoredRun, versions_of
 from aent.statistics import mean_over_seeds, paired_difference
 
 
-def content_of_runs(runs: Sequence[ShownRun]) -> Content:
+def content_of_runs(runs: Sequence[StoredRun]) -> Content:
     _check_alike(runs)
     groups = _by_method(runs)
     algorithms = list(dict.fromkeys(run.recipe.algorithm for run in runs))
@@ -32,7 +32,7 @@ def content_of_runs(runs: Sequence[ShownRun]) -> Content:
     )
 
 
-def _check_alike(runs: Sequence[ShownRun]) -> None:
+def _check_alike(runs: Sequence[StoredRun]) -> None:
     """Runs on one page have something to show, the same task, and the same evaluation where they have one."""
     empty = [str(run.folder.path) for run in runs if run.empty]
     if empty:
@@ -51,12 +51,12 @@ def _check_alike(runs: Sequence[ShownRun]) -> None:
             )
 
 
-def _by_method(runs: Sequence[ShownRun]) -> dict[tuple[str, str], list[ShownRun]]:
+def _by_method(runs: Sequence[StoredRun]) -> dict[tuple[str, str], list[StoredRun]]:
     """Group runs that differ in nothing but the seed, by algorithm and label.
 
     The label is the method's name, with the settings that tell it from others of this name.
     """
-    groups: dict[str, list[ShownRun]] = {}
+    groups: dict[str, list[StoredRun]] = {}
     for run in runs:
         settings = _flat(asdict(run.recipe))
         settings.pop("trainer.seed", None)
@@ -79,7 +79,7 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _section(algorithm: str, groups: Mapping[str, Sequence[ShownRun]]) -> Section:
+def _section(algorithm: str, groups: Mapping[str, Sequence[StoredRun]]) -> Section:
     evaluated = {k: [run for run in runs if run.before and run.after] for k, runs in groups.items()}
     return Section(
         algorithm=algorithm.upper(),
@@ -91,7 +91,7 @@ def _section(algorithm: str, groups: Mapping[str, Sequence[ShownRun]]) -> Sectio
     )
 
 
-def _changes(label: str, runs: Sequence[ShownRun]) -> list[Result]:
+def _changes(label: str, runs: Sequence[StoredRun]) -> list[Result]:
     """After - before of every metric: for one run as `aent train` prints it, for several over seeds too."""
     pairs = [(load_results(run.folder.before), load_results(run.folder.after)) for run in runs]
     alone = changes(*pairs[0]) if len(pairs) == 1 else None
@@ -112,7 +112,7 @@ def _changes(label: str, runs: Sequence[ShownRun]) -> list[Result]:
     return results
 
 
-def _unfinished_runs(runs: Sequence[ShownRun]) -> list[str]:
+def _unfinished_runs(runs: Sequence[StoredRun]) -> list[str]:
     return [
         f"{run.folder.path.name} is not finished: step {run.rows[-1]['step'] if run.rows else 0} of "
         f"{run.recipe.trainer.get('max_steps', '?')}. What is there is shown; it goes on with "

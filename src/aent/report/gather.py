@@ -9,7 +9,7 @@ from aent.report.from_comparison import content_of_comparison
 from aent.report.from_runs import content_of_runs
 from aent.runs.comparison import SETTINGS, ComparisonFolder
 from aent.runs.folder import RECIPE, RunFolder
-from aent.runs.read import ShownRun
+from aent.runs.read import StoredRun
 
 
 def report_content(paths: Sequence[Path]) -> Content:
@@ -26,7 +26,7 @@ def report_content(paths: Sequence[Path]) -> Content:
         )
     if comparisons:
         return content_of_comparison(ComparisonFolder(comparisons[0]))
-    return content_of_runs([ShownRun.read(_opened(path)) for path in paths])
+    return content_of_runs([StoredRun.read(_opened(path)) for path in paths])
 
 
 def _opened(path: Path) -> RunFolder:

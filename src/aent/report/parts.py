@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from aent.report.content import Line, Seed, Side
 from aent.runs.folder import RECIPE
-from aent.runs.read import ShownRun, finished_first, spelt_records
+from aent.runs.read import StoredRun, finished_or_all, records_with_tokens
 
 
 def basis(seeds: int) -> str:
     return "over seeds and problems" if seeds > 1 else "over problems"
 
 
-def recipe_text(run: ShownRun) -> str:
+def recipe_text(run: StoredRun) -> str:
     return (run.folder.path / RECIPE).read_text()
 
 
-def line(label: str, runs: Sequence[ShownRun]) -> Line:
+def line(label: str, runs: Sequence[StoredRun]) -> Line:
     """Return the finished runs, where there are any, as one line with its seeds."""
     return Line(
         label=label,
@@ -25,27 +25,27 @@ def line(label: str, runs: Sequence[ShownRun]) -> Line:
                 before=run.before and run.before.metrics,
                 after=run.after and run.after.metrics,
             )
-            for run in finished_first(runs)
+            for run in finished_or_all(runs)
         ],
     )
 
 
-def sides(runs: Mapping[str, Sequence[ShownRun]]) -> list[Side]:
+def sides(runs: Mapping[str, Sequence[StoredRun]]) -> list[Side]:
     """Return the policy before training, once where all lines began alike, and after it under each label.
 
     One run speaks for each label. Policies without kept tokens are left out.
     """
-    chosen = {label: finished_first(found)[0] for label, found in runs.items()}
-    first = {label: spelt_records(run.folder.before) for label, run in chosen.items()}
+    chosen = {label: finished_or_all(found)[0] for label, found in runs.items()}
+    first = {label: records_with_tokens(run.folder.before) for label, run in chosen.items()}
     before = {f"{label}, before": records for label, records in first.items()}
     some = next(iter(first.values()))
     if all(records == some for records in first.values()):
         before = {"before training": some}
-    after = {f"{label}, after": spelt_records(run.folder.after) for label, run in chosen.items()}
+    after = {f"{label}, after": records_with_tokens(run.folder.after) for label, run in chosen.items()}
     return [Side(label, records) for label, records in {**before, **after}.items() if records]
 
 
-def facts(runs: Sequence[ShownRun], made: Mapping[str, str]) -> dict[str, str]:
+def facts(runs: Sequence[StoredRun], made: Mapping[str, str]) -> dict[str, str]:
     """Return what all runs of a page share, in words; `made` holds the versions."""
     first = runs[0]
     seeds = sorted({run.seed for run in runs})
@@ -65,7 +65,7 @@ def facts(runs: Sequence[ShownRun], made: Mapping[str, str]) -> dict[str, str]:
     return {**told, "Machine": machine} if machine else told
 
 
-def missing(runs: Sequence[ShownRun], *, tokens: bool) -> list[str]:
+def missing(runs: Sequence[StoredRun], *, tokens: bool) -> list[str]:
     """Say what the page lacks and how to get it; `tokens` tells whether there is a token view."""
     if all(run.recipe.evaluation is None for run in runs):
         return [

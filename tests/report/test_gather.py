@@ -110,7 +110,7 @@ def compared(make_run, tmp_path):
         baseline="plain",
     )
     folder = ComparisonFolder(tmp_path / "compared")
-    folder.settle(comparison)
+    folder.claim(comparison)
     for job in comparison.jobs:
         name = comparison.entrants[job.label].method
         after = 1 if job.label == "plain" else 2
@@ -156,6 +156,6 @@ def test_a_comparison_is_shown_alone_and_not_before_it_began(compared, make_run,
     with pytest.raises(InputError, match="give it alone, or run folders only"):
         report_content([compared.path, make_run("run").path])
     fresh = ComparisonFolder(tmp_path / "fresh")
-    fresh.settle(compared.comparison)
+    fresh.claim(compared.comparison)
     with pytest.raises(InputError, match="no run of this comparison has anything to show yet"):
         report_content([fresh.path])

@@ -7,7 +7,7 @@ import pytest
 from aent.runs.recipe import load_recipe
 from aent.training.prepare import prepared
 
-FOLDER = Path(__file__).parents[2] / "benchmarks/evidence"
+FOLDER = Path(__file__).parents[3] / "benchmarks/evidence"
 RECIPES = sorted([*FOLDER.glob("dev-*.yaml"), *FOLDER.glob("eval-*.yaml")])
 
 

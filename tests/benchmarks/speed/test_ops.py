@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-OPS = Path(__file__).parents[2] / "benchmarks/speed/ops.py"
+OPS = Path(__file__).parents[3] / "benchmarks/speed/ops.py"
 TINY = ["--rows", "5", "--vocab", "300", "--dim", "8", "--rounds", "2", "--dtype", "float32"]
 
 

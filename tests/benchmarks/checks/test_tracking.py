@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "benchmarks/checks/tracking.py"
+SOURCE = Path(__file__).parents[3] / "benchmarks/checks/tracking.py"
 
 
 def test_tracking_holds_ten_steps_against_their_band():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-SOURCE = Path(__file__).parents[2] / "benchmarks/evidence/evidence.py"
+SOURCE = Path(__file__).parents[3] / "benchmarks/evidence/evidence.py"
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What lies on disk: recipes, run folders, comparisons, and reading them back."""

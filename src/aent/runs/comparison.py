@@ -1,0 +1,164 @@
+"""Methods x algorithms x seeds on one recipe: which runs a comparison has, its settings and its folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aent.errors import InputError
+from aent.records import versions, write
+from aent.runs.folder import VERSIONS, RunFolder
+from aent.runs.lock import LOCK
+
+SETTINGS = "comparison.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """A method and the flags of `aent train` that it runs with."""
+
+    method: Any
+    """What `aent.methods.load_method` takes."""
+    flags: tuple[str, ...] = ()
+    """Other flags, for instance its own learning rate."""
+
+
+def load_entrants(methods: str) -> dict[str, Entrant]:
+    """Read ``name,name``, or the YAML file at this path: ``{label: {method: SPEC, flags: {name: value}}}``.
+
+    Raises:
+        InputError: if the file cannot be read, or holds something else.
+    """
+    if not methods.endswith((".yaml", ".yml")):
+        return {name: Entrant(method=name) for name in methods.split(",") if name}
+    try:
+        entries = yaml.safe_load(Path(methods).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"--methods {methods}: {error}") from None
+    if not isinstance(entries, Mapping) or not all(isinstance(v, Mapping) for v in entries.values()):
+        raise InputError(f"--methods {methods} must map labels to {{method: ..., flags: {{...}}}}")
+    for label, entry in entries.items():
+        if "method" not in entry or set(entry) - {"method", "flags"}:
+            raise InputError(f"--methods {methods}: {label} has {sorted(entry)}; it takes method and flags")
+    return {
+        str(label): Entrant(
+            method=entry["method"],
+            flags=tuple(w for k, v in (entry.get("flags") or {}).items() for w in (f"--{k}", str(v))),
+        )
+        for label, entry in entries.items()
+    }
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a comparison."""
+
+    label: str
+    algorithm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name of its run folder."""
+        return f"{self.label}-{self.algorithm}-{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What is compared. The seed fixes the order of prompts and the sampling, for all methods alike.
+
+    Raises:
+        InputError: if the baseline is not among the methods, or there is nothing to run.
+    """
+
+    recipe: str
+    """Name or path of a recipe."""
+    entrants: Mapping[str, Entrant]
+    """The methods by label."""
+    algorithms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    baseline: str
+    """Label of the method that the others are compared with."""
+    flags: tuple[str, ...] = ()
+    """Flags of `aent train` for every run."""
+
+    def __post_init__(self) -> None:
+        if not (self.entrants and self.algorithms and self.seeds):
+            raise InputError("a comparison needs at least one method, one algorithm and one seed")
+        if self.baseline not in self.entrants:
+            raise InputError(
+                f"the baseline {self.baseline!r} is not among the methods {', '.join(self.entrants)}; "
+                "give one of them as --baseline"
+            )
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All runs, seed by seed, so that the first complete seed can be compared before the others."""
+        return [
+            Job(label, algorithm, seed)
+            for seed in self.seeds
+            for algorithm in self.algorithms
+            for label in self.entrants
+        ]
+
+    def argv(self, job: Job) -> list[str]:
+        """Return the command line of a run, after ``aent train``."""
+        entrant = self.entrants[job.label]
+        method = entrant.method if isinstance(entrant.method, str) else json.dumps(entrant.method)
+        own = ["--method", method, "--algorithm", job.algorithm, "--seed", str(job.seed)]
+        return [self.recipe, *self.flags, *entrant.flags, *own]
+
+
+class ComparisonFolder:
+    """The folder of a comparison: its settings, and one run folder for each job."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.runs = path / "runs"
+
+    def claim(self, comparison: Comparison) -> None:
+        """Write the settings into the folder, or check that it holds these.
+
+        Raises:
+            InputError: if the folder holds another comparison, or something else.
+        """
+        text = yaml.safe_dump(json.loads(json.dumps(asdict(comparison))), sort_keys=False)
+        file = self.path / SETTINGS
+        if file.exists():
+            if file.read_text() != text:
+                raise InputError(
+                    f"{self.path} holds a comparison with other settings (see {file}); give another "
+                    "--output_dir, or repeat its own command to continue it"
+                )
+            return
+        if self.path.exists() and any(f.name != LOCK for f in self.path.iterdir()):
+            raise InputError(f"{self.path} already holds something else; give another --output_dir")
+        write(self.path / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+        write(file, text)
+
+    @property
+    def comparison(self) -> Comparison:
+        """The comparison whose settings the folder holds."""
+        settings = yaml.safe_load((self.path / SETTINGS).read_text())
+        entrants = {
+            label: Entrant(method=entry["method"], flags=tuple(entry["flags"]))
+            for label, entry in settings.pop("entrants").items()
+        }
+        lists = {name: tuple(settings.pop(name)) for name in ("algorithms", "seeds", "flags")}
+        return Comparison(entrants=entrants, **lists, **settings)
+
+    def run(self, job: Job) -> RunFolder:
+        """Return the folder of a job, whether it exists or not."""
+        return RunFolder(self.runs / job.name)
+
+    def is_done(self, job: Job, *, evaluated: bool) -> bool:
+        """Whether a run came to its end."""
+        run = self.run(job)
+        return (run.after / "results.json").exists() if evaluated else run.finished
+
+    def log(self, job: Job) -> Path:
+        """Return the file that holds what a run printed."""
+        return self.path / "logs" / f"{job.name}.log"

@@ -1,0 +1,131 @@
+"""A run folder: never overwritten, complete enough to resume from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aent.errors import InputError
+from aent.records import versions, write
+from aent.runs.recipe import Recipe, dump_recipe, load_recipe
+
+RECIPE = "config.yaml"
+METRICS = "metrics.jsonl"
+VERSIONS = "versions.json"
+REPORT = "report.html"
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.metrics = path / METRICS
+        self.policy = path / "policy"
+        self.before = path / "before"
+        self.after = path / "after"
+        self.picture = path / "training.png"
+        self.report = path / REPORT
+
+    @classmethod
+    def create(cls, path: Path | None, stem: str, recipe: Recipe) -> "RunFolder":
+        """Create a folder: `path`, or the next free ``runs/STEM-NNN``.
+
+        Raises:
+            InputError: if `path` already holds something, or the folder cannot be written.
+        """
+        try:
+            folder = cls(_next_free(Path("runs"), stem) if path is None else _empty(path))
+            write(folder.path / RECIPE, dump_recipe(recipe))
+            write(folder.path / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+        except OSError as error:
+            where = path or Path("runs").absolute()
+            raise InputError(
+                f"the run folder cannot be written: {error}. Give a writable place with "
+                f"--output_dir (now {where})"
+            ) from None
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open the folder of an earlier run.
+
+        Raises:
+            InputError: if it holds no run.
+        """
+        if not (path / RECIPE).is_file():
+            raise InputError(f"{path} is not a run folder: it has no {RECIPE}. Runs are kept in runs/")
+        return cls(path)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that the run was started with, all overrides included."""
+        return load_recipe(str(self.path / RECIPE))
+
+    @property
+    def finished(self) -> bool:
+        """Whether training reached its end."""
+        return (self.policy / "config.json").exists() or (self.policy / "adapter_config.json").exists()
+
+    def last_checkpoint(self) -> Path | None:
+        """Return the newest checkpoint that was written completely; None where there is none."""
+        complete = [f.parent for f in self.path.glob("checkpoint-*/trainer_state.json") if _is_whole(f)]
+        return max(complete, key=checkpoint_step, default=None)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Return everything that was logged, one dict per row; a last line that was cut short is left out."""
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_text().split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def logged_steps(self) -> list[dict[str, Any]]:
+        """Return the logged training steps, without evaluations and the summary that TRL logs at the end."""
+        return [row for row in self.read_metrics() if is_step(row)]
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop what a resumed run will log again: all rows after `step`, and the summary of a stopped run."""
+        if self.metrics.exists():
+            kept = [r for r in self.read_metrics() if r["step"] <= step and "train_runtime" not in r]
+            write(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def is_step(row: Mapping[str, Any]) -> bool:
+    """Whether a logged row is that of a training step."""
+    return "loss" in row
+
+
+def checkpoint_step(path: Path) -> int:
+    """Return the step of a folder ``checkpoint-STEP``."""
+    return int(path.name.split("-")[1])
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a JSON file is complete; transformers writes the state last of all files of a checkpoint."""
+    try:
+        json.loads(path.read_text())
+    except ValueError:
+        return False
+    return True
+
+
+def _empty(path: Path) -> Path:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(
+            f"{path} already holds something and a run never overwrites; give another --output_dir, "
+            f"or continue that run with: aent train --resume {path}"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _next_free(parent: Path, stem: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 100_000):
+        path = parent / f"{stem}-{number:03d}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise InputError(f"{parent} already holds 99,999 runs named {stem}; give --output_dir")
