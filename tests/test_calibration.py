@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from aent.calibration.block import aent_block
-from aent.calibration.reading import SUBSETS, Reading, reading, token_sums
 
 from aent import Fraction, Full, InputError, TopK
 from aent.advantages import grpo_advantages
-from aent.methods import load_method
+from aent.calibration.block import aent_block
+from aent.calibration.reading import SUBSETS, Reading, reading, token_sums
+from aent.methods.load import load_method
 from aent.ops import token_stats
 from aent.statistics import Figure, ratio
 

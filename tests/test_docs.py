@@ -14,7 +14,7 @@ import pytest
 import transformers
 import yaml
 
-from aent.methods import load_method
+from aent.methods.load import load_method
 from aent.policies.tokenizer import character_tokenizer
 from aent.policies.warmstart import Warmstart, small_model
 from aent.runs.recipe import load_recipe

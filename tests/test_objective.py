@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aent import Fixed, Method, with_terms
-from aent.methods import Tokens
+from aent.method import Tokens
 
 GRID = torch.ones(2, 2)
 TOKENS = Tokens(

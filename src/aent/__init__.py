@@ -1,31 +1,174 @@
-"""aent keeps a language model exploring while reinforcement learning trains it."""
+"""aent keeps a language model exploring while reinforcement learning trains it.
 
-from aent.controllers import Band, Controller, Fixed
-from aent.errors import InputError
-from aent.methods import METHODS, Method, load_method
-from aent.objective import with_terms
-from aent.ops import TokenLoss, TokenStats, linear_token_loss, linear_token_stats, token_stats
-from aent.subsets import Fraction, Full, Subset, TopK, TopP
+This is the public surface: everything that a training loop or an extension needs. ``import aent`` itself
+loads nothing; each name loads the module that defines it when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aent.controllers import (
+        CONTROLLERS,
+        PI,
+        Anchor,
+        Band,
+        Controller,
+        Cosine,
+        Dual,
+        Effect,
+        Fixed,
+        Foresighted,
+        Gate,
+        Lagrangian,
+        Linear,
+        Share,
+        Sides,
+        SignStep,
+        Track,
+    )
+    from aent.errors import InputError
+    from aent.method import Edge, Method, Paper, Rollouts, Tokens
+    from aent.methods.load import METHODS, load_method
+    from aent.methods.stack import stacked
+    from aent.objective import (
+        changed_rewards,
+        clip_edges,
+        first_order_effect,
+        measure_weights,
+        rollout_advantages,
+        token_advantages,
+        with_terms,
+    )
+    from aent.ops import (
+        EntropySlopes,
+        TokenLoss,
+        TokenStats,
+        entropy_slopes,
+        linear_token_loss,
+        linear_token_stats,
+        logit_slopes,
+        token_stats,
+    )
+    from aent.subsets import Cut, Fraction, Full, Subset, TopK, TopP
+    from aent.tasks import TASKS, Task, load_task
 
 __version__ = "0.1.0"
 
+MODULES = {
+    "CONTROLLERS": "aent.controllers",
+    "METHODS": "aent.methods.load",
+    "PI": "aent.controllers",
+    "TASKS": "aent.tasks",
+    "Anchor": "aent.controllers",
+    "Band": "aent.controllers",
+    "Controller": "aent.controllers",
+    "Cosine": "aent.controllers",
+    "Cut": "aent.subsets",
+    "Dual": "aent.controllers",
+    "Edge": "aent.method",
+    "Effect": "aent.controllers",
+    "EntropySlopes": "aent.ops",
+    "Fixed": "aent.controllers",
+    "Foresighted": "aent.controllers",
+    "Fraction": "aent.subsets",
+    "Full": "aent.subsets",
+    "Gate": "aent.controllers",
+    "InputError": "aent.errors",
+    "Lagrangian": "aent.controllers",
+    "Linear": "aent.controllers",
+    "Method": "aent.method",
+    "Paper": "aent.method",
+    "Rollouts": "aent.method",
+    "Share": "aent.controllers",
+    "Sides": "aent.controllers",
+    "SignStep": "aent.controllers",
+    "Subset": "aent.subsets",
+    "Task": "aent.tasks",
+    "TokenLoss": "aent.ops",
+    "TokenStats": "aent.ops",
+    "Tokens": "aent.method",
+    "TopK": "aent.subsets",
+    "TopP": "aent.subsets",
+    "Track": "aent.controllers",
+    "changed_rewards": "aent.objective",
+    "clip_edges": "aent.objective",
+    "entropy_slopes": "aent.ops",
+    "first_order_effect": "aent.objective",
+    "linear_token_loss": "aent.ops",
+    "linear_token_stats": "aent.ops",
+    "load_method": "aent.methods.load",
+    "load_task": "aent.tasks",
+    "logit_slopes": "aent.ops",
+    "measure_weights": "aent.objective",
+    "rollout_advantages": "aent.objective",
+    "stacked": "aent.methods.stack",
+    "token_advantages": "aent.objective",
+    "token_stats": "aent.ops",
+    "with_terms": "aent.objective",
+}
+"""The module that defines each public name."""
+
 __all__ = [
+    "CONTROLLERS",
     "METHODS",
+    "PI",
+    "TASKS",
+    "Anchor",
     "Band",
     "Controller",
+    "Cosine",
+    "Cut",
+    "Dual",
+    "Edge",
+    "Effect",
+    "EntropySlopes",
     "Fixed",
+    "Foresighted",
     "Fraction",
     "Full",
+    "Gate",
     "InputError",
+    "Lagrangian",
+    "Linear",
     "Method",
+    "Paper",
+    "Rollouts",
+    "Share",
+    "Sides",
+    "SignStep",
     "Subset",
+    "Task",
     "TokenLoss",
     "TokenStats",
+    "Tokens",
     "TopK",
     "TopP",
+    "Track",
+    "changed_rewards",
+    "clip_edges",
+    "entropy_slopes",
+    "first_order_effect",
     "linear_token_loss",
     "linear_token_stats",
     "load_method",
+    "load_task",
+    "logit_slopes",
+    "measure_weights",
+    "rollout_advantages",
+    "stacked",
+    "token_advantages",
     "token_stats",
     "with_terms",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

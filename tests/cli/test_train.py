@@ -283,16 +283,6 @@ def test_eval_writes_results_and_every_answer(workplace, policy, capsys):
     assert (workplace / "eval-policy-countdown-002").exists()
 
 
-def test_methods_are_listed_and_explained(capsys):
-    assert main(["methods"]) == 0
-    listed = capsys.readouterr().out
-    assert all(name in listed for name in ("none", "entropy-bonus", "aent"))
-    assert main(["methods", "aent"]) == 0
-    told = capsys.readouterr().out
-    for part in ("coef <- clip(", "2509.03493", "aent.methods.aent", "drop=0.33"):
-        assert part in told
-
-
 def test_help_names_the_flags_of_the_host(capsys):
     assert main(["train", "--help"]) == 0
     told = capsys.readouterr().out

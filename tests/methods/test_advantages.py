@@ -7,7 +7,7 @@ import torch
 
 from aent import InputError, load_method
 from aent.controllers import Gate, Sides
-from aent.methods import Tokens
+from aent.method import Tokens
 
 NAN = float("nan")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aent import load_method
-from aent.methods import Tokens
+from aent.method import Tokens
 from aent.objective import first_order_effect, token_advantages, with_terms
 from aent.ops import EntropySlopes
 

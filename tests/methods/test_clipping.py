@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aent import InputError, load_method
-from aent.methods import Tokens
+from aent.method import Tokens
 from aent.methods.archer import archer
 from aent.methods.ce_gppo import ce_gppo
 from aent.methods.clip_higher import clip_higher

@@ -8,7 +8,8 @@ import torch
 
 from aent import InputError, TopP, load_method, with_terms
 from aent.controllers import PI, Anchor, Cosine, Dual, Lagrangian, Linear, Share, SignStep
-from aent.methods import Tokens, stacked
+from aent.method import Tokens
+from aent.methods.stack import stacked
 from aent.objective import measure_weights
 
 NEEDED = {

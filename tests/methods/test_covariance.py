@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aent import InputError
-from aent.methods import Tokens
+from aent.method import Tokens
 from aent.methods.clip_cov import clip_cov
 from aent.methods.covariance import covariance
 from aent.methods.kl_cov import kl_cov

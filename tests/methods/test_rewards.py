@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aent import InputError, load_method
-from aent.methods import Rollouts
+from aent.method import Rollouts
 
 
 def rollouts(rewards, logp=None):

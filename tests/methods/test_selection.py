@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aent import InputError
-from aent.methods import Tokens
+from aent.method import Tokens
 from aent.methods.forking_tokens import forking_tokens
 from aent.methods.steer import entropy_change, steer
 

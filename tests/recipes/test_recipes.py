@@ -20,7 +20,7 @@ from accelerate.commands.launch import (
 from safetensors.torch import load_file
 
 from aent.cli.main import main
-from aent.methods import load_method
+from aent.methods.load import load_method
 from aent.runs.recipe import load_recipe
 from aent.training.prepare import described, prepared
 

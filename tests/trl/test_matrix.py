@@ -11,7 +11,7 @@ import pytest
 
 from aent import InputError
 from aent.algorithms import ALGORITHMS, with_options
-from aent.methods import METHODS, load_method
+from aent.methods.load import METHODS, load_method
 from aent.trl.algorithms import classes
 from aent.trl.refusals import fitted
 

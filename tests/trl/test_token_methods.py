@@ -10,7 +10,7 @@ from transformers import Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from aent import InputError, Method, load_method
-from aent.methods import stacked
+from aent.methods.stack import stacked
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
 
 OFF_POLICY = {"num_iterations": 2, "learning_rate": 1e-2}  # so that ratios leave [0.8, 1.28]

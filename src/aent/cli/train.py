@@ -8,7 +8,7 @@ from typing import Any
 
 from aent.algorithms import ALGORITHMS
 from aent.errors import InputError
-from aent.methods import METHODS
+from aent.methods.load import METHODS
 from aent.runs.folder import RunFolder
 from aent.runs.recipe import recipe_names
 from aent.tasks import TASKS

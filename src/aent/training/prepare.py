@@ -12,7 +12,7 @@ from rich.console import Console
 
 from aent.algorithms import with_options
 from aent.errors import InputError, unknown
-from aent.methods import load_method
+from aent.methods.load import load_method
 from aent.runs.recipe import Recipe, load_recipe
 from aent.spec import take_section
 from aent.tasks import Task, completion_room, load_task

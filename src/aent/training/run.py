@@ -11,7 +11,7 @@ from rich.console import Console
 
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
-from aent.methods import load_method
+from aent.methods.load import load_method
 from aent.policies import Warmstart, cached_policy, check_demonstrations
 from aent.policies.load import check_model, load_model, loading_options
 from aent.progress import hush, progress_bar

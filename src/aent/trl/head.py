@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from trl.trainer import utils as host
 
 from aent.errors import InputError
-from aent.methods import Tokens
+from aent.method import Tokens
 from aent.ops import EntropySlopes, entropy_slopes, linear_token_stats
 from aent.subsets import Full, Subset
 

@@ -24,7 +24,7 @@ from trl.trainer.utils import disable_dropout_in_model
 
 from aent.advantages import Reduce, explained_variance, gae, moments, terminal_rewards, value_loss, whiten
 from aent.errors import InputError, unknown
-from aent.methods import Rollouts
+from aent.method import Rollouts
 from aent.objective import changed_rewards, masked_sum
 from aent.trl.config import AEntArguments
 from aent.trl.host import CLIPPED, filled, host_mean, token_mask

@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from aent.errors import InputError, contradiction, unknown
-from aent.methods import Method
+from aent.method import Method
 from aent.trl.host import CLIPPED, LOSS_TYPES, has_token_ratio
 
 

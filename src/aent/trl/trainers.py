@@ -15,7 +15,8 @@ from trl import GRPOTrainer, RLOOTrainer
 
 from aent.controllers import Effect, Foresighted
 from aent.errors import InputError
-from aent.methods import Method, Rollouts, Tokens, load_method
+from aent.method import Method, Rollouts, Tokens
+from aent.methods.load import load_method
 from aent.objective import (
     clip_edges,
     first_order_effect,
