@@ -1,4 +1,4 @@
-"""Problems with verifiable rewards, by name or from your own module."""
+"""Problems with verifiable rewards, loaded by name or from your own module."""
 
 from aent.tasks.demonstrated import Demonstrated, completion_room
 from aent.tasks.generated.chain import Chain

@@ -1,4 +1,4 @@
-"""Any data set of reasoning-gym, with its own scorer as the reward."""
+"""All data sets of reasoning-gym, rewarded by their own scorers."""
 
 import json
 import re
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from reasoning_gym.dataset import ProceduralDataset
 
 Setting = int | float | bool | str
-"""What a setting can be on the command line; from a file or Python it can be a list as well."""
+"""The types of a setting on the command line; a file or Python may also give a list."""
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # reasoning-gym draws item i of a data set from the seed `seed + i`, so nearby seeds share items.
 _ITEMS_PER_SPLIT = 100_000
 _MAX_SEED = 20_000
-_PATIENCE = 1_000  # draws without a demonstration after which there are taken to be none
+_PATIENCE = 1_000  # draws without a demonstration before giving up
 
-# These scorers evaluate the answer as Python code (eval, or sympy's parser, which is eval as well).
-# An answer reaches them only where it is made of what their answers are made of.
+# These scorers evaluate the answer as Python code (with eval, or sympy's parser, which calls eval).
+# An answer reaches them only if it consists of the characters and words of genuine answers.
 _ARITHMETIC = re.compile(r"[-+*/() .0-9]*", re.ASCII)
 _MATRIX = re.compile(r"[-\[\], \n0-9]*", re.ASCII)
 _FORMULA = re.compile(
@@ -46,7 +46,7 @@ _EVALUATED: dict[str, re.Pattern[str]] = {
     "string_insertion": re.compile(r"[A-Z]*"),
 }
 
-# What the scorers of reasoning-gym raise on answers that they cannot read; such an answer is wrong.
+# The exceptions that reasoning-gym raises on answers it cannot read. Such an answer is wrong.
 _UNREADABLE = (
     ArithmeticError,
     AttributeError,
@@ -62,21 +62,22 @@ _UNREADABLE = (
 class ReasoningGym(Task):
     """The reasoning-gym data set `source`, with `config` as its settings.
 
-    The answer is the last ``<answer>...</answer>`` of the completion, or else the whole completion
-    without surrounding white space. The reward is reasoning-gym's own scorer, in [0, 1]; many
-    scorers give part of the reward for a near miss. Nine of them evaluate the answer as code; those
-    see it only where it is made of what solutions are made of, and otherwise it scores 0.
+    The answer is the last ``<answer>...</answer>`` of the completion, or the whole completion
+    without surrounding white space. The reward is the score of reasoning-gym's own scorer, in
+    [0, 1]; many scorers give partial credit for a near miss. Nine of them evaluate the answer as
+    code. These see only answers that consist of the characters and words of genuine solutions;
+    all others score 0.
 
-    Train and test are drawn from seeds that never meet; no question is in a split twice, and no
-    test question is in train. Items without a gold answer (reasoning-gym leaves it empty where
-    there are many solutions), or with one that is no solution (``Integral(...)``), cannot be
+    Train and test are drawn from seeds that never meet. No question occurs twice in a split, and no
+    test question occurs in train. Items without a gold answer (reasoning-gym leaves it empty if
+    there are many solutions), or whose gold answer is not a solution (``Integral(...)``), cannot be
     checked and are left out; `skipped` counts them.
 
     A demonstration is a question of the training side and its bare gold answer.
 
     Raises:
-        InputError: for an unknown data set, settings that it refuses, sizes out of range, or a data
-            set that has fewer distinct questions with an answer than were asked for.
+        InputError: if the data set is unknown, refuses the settings, or has fewer distinct questions
+            with an answer than requested, or if a size is out of range.
     """
 
     name: ClassVar[str] = "reasoning-gym"
@@ -104,33 +105,33 @@ class ReasoningGym(Task):
 
     @property
     def alphabet(self) -> str:
-        """Every character in the questions and gold answers of both splits, sorted."""
+        """All characters in the questions and gold answers of both splits, sorted."""
         return "".join(sorted({c for row in self._rows for c in row["prompt"] + _gold(row)}))
 
     @property
     def max_length(self) -> int:
-        """The most characters a gold answer of either split has."""
+        """The length of the longest gold answer of either split, in characters."""
         return max(len(_gold(row)) for row in self._rows)
 
     def demonstrations(self, n: int, seed: int = 0) -> "Dataset":
         """Return `n` training questions and their gold answers: columns ``prompt`` and ``completion``.
 
-        They are drawn at random from the training side and may repeat. Left out are the questions
-        of the test split, and what `alphabet` and `max_length` do not cover.
+        They are drawn at random from the training side and may repeat. Questions of the test split
+        are left out, as are items that `alphabet` and `max_length` do not cover.
 
         Raises:
-            InputError: where `n` is not positive, or the training side has nothing to show.
+            InputError: if `n` is not positive, or the training side has nothing to demonstrate.
         """
         from datasets import Dataset
 
         if n < 1:
-            raise InputError(f"demonstrations(n={n}): n is how many to draw, at least 1.")
+            raise InputError(f"demonstrations(n={n}): n must be at least 1.")
         rng = Random(f"{self.name} demonstrations {seed}")
         draws = self._demonstrated(rng)
         return Dataset.from_list([next(draws) for _ in range(n)])
 
     def skipped(self, split: Split) -> int:
-        """Return how many items without a gold answer were left out while drawing a split."""
+        """Return the number of items without a gold answer that were left out while drawing a split."""
         return self._draw(split)[1]
 
     def score(self, completion: str, row: Row) -> float:
@@ -149,7 +150,7 @@ class ReasoningGym(Task):
         return f"<answer>{_gold(row)}</answer>"
 
     def wrong(self, row: Row) -> str:
-        """Return another number where the gold answer is a number, or else ``none of these``."""
+        """Return another number if the gold answer is a number, else ``none of these``."""
         gold = _gold(row)
         if not _NUMBER.fullmatch(gold):
             return "<answer>none of these</answer>"
@@ -157,17 +158,17 @@ class ReasoningGym(Task):
         return f"<answer>{moved}</answer>"
 
     def answer(self, completion: str) -> str:
-        """Return the text of the last ``<answer>`` tag, or else of the whole completion."""
+        """Return the text of the last ``<answer>`` tag, or the whole completion if it has none."""
         tagged = _ANSWER.findall(completion)
         return (tagged[-1] if tagged else completion).strip()
 
     def validate(self, split: Split = "test", limit: int | None = None) -> int:
-        """Check that every gold answer scores 1 and a wrong one less; return how many were checked.
+        """Check that every gold answer scores 1 and a wrong one less; return the number of rows checked.
 
-        Less and not 0, as the scorers give partial credit.
+        A wrong answer may score more than 0, because the scorers give partial credit.
 
         Raises:
-            InputError: naming the first row that fails, with the scores.
+            InputError: if a row fails. The message shows the first such row and its scores.
         """
         checked = 0
         for index, row in enumerate(self.dataset(split).to_list()[:limit]):
@@ -203,7 +204,7 @@ class ReasoningGym(Task):
         return chain.from_iterable(self._splits.values())
 
     def _demonstrated(self, rng: Random) -> Iterator[dict[str, str]]:
-        """Draw demonstrations without end."""
+        """Yield demonstrations endlessly."""
         held_out = {row["prompt"] for row in self._splits["test"]}
         known, longest = set(self.alphabet), self.max_length
         source = self._items("train", _ITEMS_PER_SPLIT)
@@ -218,17 +219,17 @@ class ReasoningGym(Task):
                 failures = 0
                 yield {"prompt": prompt, "completion": completion}
         raise InputError(
-            f"reasoning-gym data set {self.source!r}: {_PATIENCE} draws in a row gave nothing to "
-            "demonstrate beside the test questions. Lower test_size, or widen the config."
+            f"reasoning-gym data set {self.source!r}: {_PATIENCE} draws in a row yielded nothing to "
+            "demonstrate apart from the test questions. Lower test_size, or widen the config."
         )
 
     def _items(self, split: Split, count: int) -> "ProceduralDataset":
-        """Return the first `count` items of a split's side; the sides of all seeds lie apart."""
+        """Return the first `count` items on a split's side; the sides of all seeds are disjoint."""
         start = (2 * self.seed + (split == "test")) * _ITEMS_PER_SPLIT
         return _create(self.source, self._settings, seed=start, size=count)
 
     def _draw(self, split: Split) -> tuple[list[dict[str, str]], int]:
-        """Return the rows of a split, and how many items had no gold answer."""
+        """Return the rows of a split, and the number of items without a gold answer."""
         taken = set() if split == "test" else {row["prompt"] for row in self._draw("test")[0]}
         size = self.test_size if split == "test" else self.train_size
         draws = min(2 * size + 1000, _ITEMS_PER_SPLIT)
@@ -277,7 +278,7 @@ def _create(source: str, settings: str, seed: int = 0, size: int = 1) -> "Proced
         )
     try:
         return create_dataset(source, size=size, seed=seed, **config)
-    except (AssertionError, TypeError, ValueError) as error:  # how its configs refuse a value
+    except (AssertionError, TypeError, ValueError) as error:  # how a config rejects a value
         known = ", ".join(sorted(DATASETS[source][1].__dataclass_fields__.keys() - {"size", "seed"}))
         raise InputError(
             f"reasoning-gym data set {source!r} refuses config {config}: {error}. "
@@ -290,12 +291,12 @@ def _gold(row: Row) -> str:
 
 
 def _written(entry: Mapping[str, Any]) -> str:
-    """Return an entry as JSON; what JSON lacks, such as a fraction in its metadata, as text."""
+    """Return an entry as JSON, with values that JSON lacks (such as fractions in metadata) as text."""
     return json.dumps(_freeze(entry), default=str)
 
 
 def _freeze(value: Any) -> Any:
-    """Mark tuples, which JSON would turn into lists and some scorers compare with tuples."""
+    """Mark tuples: JSON would turn them into lists, but some scorers compare them with tuples."""
     if isinstance(value, dict):
         return {key: _freeze(item) for key, item in value.items()}
     if isinstance(value, tuple):

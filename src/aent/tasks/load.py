@@ -29,43 +29,44 @@ TASKS: dict[str, type[Task]] = {
     "olympiadbench": OlympiadBench,
     "reasoning-gym": ReasoningGym,
 }
-"""Every task that has a name."""
+"""All named tasks."""
 
 
 def load_task(given: str | Mapping[str, Any], **fields: Any) -> Task:
-    """Return a task by name, by dotted path, or from a mapping with a ``name`` and its fields.
+    """Return a task by name, by dotted path, or from a mapping with a ``name`` and fields.
 
-    A dotted path (``package.module.Thing``) leads to a subclass of
-    `Task`, or to an instance, whose fields can be set as well. `fields` win over the mapping's.
+    A dotted path (``package.module.Thing``) points to a subclass of `Task` or to an instance; you
+    can set the fields of either. `fields` take precedence over those of the mapping.
 
     Raises:
-        InputError: where the name or a field is unknown, a value has another type than its field,
-            or the dotted path does not lead to a task.
+        InputError: if the name or a field is unknown, a value does not have its field's type, or
+            the dotted path does not point to a task.
     """
     settings = {"name": given} if isinstance(given, str) else dict(given)
     name = settings.pop("name", None)
     if not isinstance(name, str):
         raise InputError(
-            f"a task is given by its name, or by a mapping with a name and fields; got {given!r}."
+            f"specify a task by its name, or by a mapping with a name and fields; got {given!r}."
         )
     return _build(_find(name), name, settings | fields)
 
 
 def _find(name: str) -> type[Task] | Task:
-    """Return the named task, or what a dotted path leads to.
+    """Return the named task, or the one that a dotted path points to.
 
     Raises:
-        InputError: where the name is unknown, or the path leads nowhere or to something else.
+        InputError: if the name is unknown, or the path points to nothing or to something that is
+            not a task.
     """
     if name in TASKS:
         return TASKS[name]
-    found = from_dotted_path(name)
-    if found is None:
+    target = from_dotted_path(name)
+    if target is None:
         raise unknown("task", name, TASKS, "A dotted path such as package.module.Task works too.")
-    if isinstance(found, Task) or (isinstance(found, type) and issubclass(found, Task)):
-        return found
+    if isinstance(target, Task) or (isinstance(target, type) and issubclass(target, Task)):
+        return target
     raise InputError(
-        f"{name!r} is {found!r}, not a task; point to a subclass of aent.tasks.Task or an instance."
+        f"{name!r} is {target!r}, not a task; point to a subclass of aent.tasks.Task or an instance."
     )
 
 
@@ -73,7 +74,7 @@ def _build(task: type[Task] | Task, name: str, settings: Mapping[str, Any]) -> T
     """Return the task with its fields set.
 
     Raises:
-        InputError: where a field is unknown, or a value does not have the type of its field.
+        InputError: if a field is unknown, or a value does not have its field's type.
     """
     _check(task, name, settings)
     if isinstance(task, type):

@@ -1,4 +1,4 @@
-"""What a task is: a dataset, a reward function, and the proof that they fit together."""
+"""The base class of all tasks: a dataset, a reward function, and a check that the two agree."""
 
 import math
 from abc import ABC, abstractmethod
@@ -19,18 +19,18 @@ Completion = str | Sequence[Mapping[str, Any]]
 
 
 def text(completion: Completion) -> str:
-    """Return the text of a completion, plain or conversational (of its last message)."""
+    """Return the text of a completion; of a conversation, the text of its last message."""
     if isinstance(completion, str):
         return completion
     return (completion[-1].get("content") or "") if completion else ""
 
 
 def check_rewards(rewards: Any, expected: int, name: str) -> list[float | None]:
-    """Return what a reward function gave as plain floats; None leaves a completion out.
+    """Return the rewards as plain floats; None leaves a completion out.
 
     Raises:
-        InputError: where it is not a sequence of `expected` finite numbers or None; naming the
-            reward function and the first index that is wrong.
+        InputError: if `rewards` is not a sequence of `expected` entries, each a finite number or
+            None. The message names the reward function and the first wrong index.
     """
     values = _plain(rewards)
     if not isinstance(values, list | tuple):
@@ -47,7 +47,7 @@ def check_rewards(rewards: Any, expected: int, name: str) -> list[float | None]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn arrays, tensors and their scalars into Python values."""
+    """Convert arrays, tensors and their scalars to Python values."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
@@ -65,53 +65,53 @@ def _check_reward(value: Any, index: int, name: str) -> float | None:
 class Task(ABC):
     """Problems with a verifiable reward.
 
-    A subclass is a frozen dataclass; its fields are what ``--task.FIELD`` sets on the command line.
+    A subclass is a frozen dataclass. ``--task.FIELD`` on the command line sets its fields.
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ()
-    """The columns of the dataset that `score` reads."""
+    """The dataset columns that `score` requires."""
     free_form: ClassVar[bool] = False
-    """Whether a completion can hold more than the answer, so that no ``max_length`` bounds it."""
+    """Whether a completion may hold more than the answer, so that ``max_length`` does not bound it."""
 
     @abstractmethod
     def dataset(self, split: Split) -> "Dataset":
-        """Return the problems of a split: a column ``prompt`` and the columns `reward` reads.
+        """Return the problems of a split: a column ``prompt`` and the columns that `reward` reads.
 
-        The two splits have no problem in common.
+        The two splits share no problem.
         """
 
     @abstractmethod
     def score(self, completion: str, row: Row) -> float | None:
-        """Return the reward of one completion, 1 for right and 0 for wrong; None leaves it out."""
+        """Return the reward of one completion: 1 if right, 0 if wrong, None to leave it out."""
 
     @abstractmethod
     def gold(self, row: Row) -> str:
-        """Return a completion that answers the row rightly."""
+        """Return a completion that answers the row correctly."""
 
     @abstractmethod
     def wrong(self, row: Row) -> str:
-        """Return a well-formed completion that answers the row wrongly."""
+        """Return a well-formed completion that answers the row incorrectly."""
 
     @abstractmethod
     def answer(self, completion: str) -> str | None:
-        """Return the answer a completion votes for in maj@k, or None where it gives none."""
+        """Return the answer that a completion votes for in maj@k, or None if it has no answer."""
 
     def reward(self, completions: Sequence[Completion], **columns: Any) -> list[float | None]:
-        """Score completions in the form TRL calls: one list entry per completion and column.
+        """Score completions through the signature TRL calls: every column has one entry per completion.
 
-        Whatever else the trainer hands over (its state, logging functions) is not a list and is
-        left alone.
+        Arguments that are not lists, such as the trainer's state and its logging functions, are
+        ignored.
 
         Raises:
-            InputError: where a column that `score` reads is missing, or a column is not as long
-                as the completions.
+            InputError: if a column that `score` requires is missing, or a column and the completions
+                differ in length.
         """
         lists = {name: values for name, values in columns.items() if isinstance(values, list)}
         missing = [name for name in self.columns if name not in lists]
         if missing:
             raise InputError(
-                f"the reward of task {self.name!r} needs the columns {', '.join(missing)}; given: "
+                f"the reward of task {self.name!r} needs the columns {', '.join(missing)}; it received: "
                 f"{', '.join(sorted(lists)) or 'none'}. Train on this task's dataset() and keep "
                 "its columns (remove_unused_columns=False)."
             )
@@ -125,10 +125,11 @@ class Task(ABC):
         return [self.score(text(c), row) for c, row in zip(completions, rows, strict=True)]
 
     def validate(self, split: Split = "test", limit: int | None = None) -> int:
-        """Check that every gold answer scores 1 and a wrong one 0; return how many were checked.
+        """Check that every gold answer scores 1 and a wrong one 0; return the number of rows checked.
 
         Raises:
-            InputError: naming the first row that fails, with the completion and its score.
+            InputError: if a row fails. The message shows the first such row, the completion and its
+                score.
         """
         checked = 0
         for index, row in enumerate(self.dataset(split).to_list()[:limit]):

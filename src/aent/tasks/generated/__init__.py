@@ -1,1 +1,1 @@
-"""Tasks whose problems are drawn from a seed."""
+"""Tasks that draw their problems from a seed."""

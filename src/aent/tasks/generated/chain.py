@@ -1,4 +1,4 @@
-"""Chain: an arithmetic chain, worked through from left to right, with the answer at the end."""
+"""Chain: arithmetic operations applied from left to right, with the answer at the end."""
 
 from dataclasses import dataclass
 from random import Random
@@ -16,15 +16,15 @@ _MAX_DIGITS = 6
 class Chain(GeneratedTask):
     """Apply each operation in turn, modulo `modulus`: ``7+5*3-4=`` is answered by ``2,6,2#2``.
 
-    There is no precedence: modulo 10, 7+5 is 2, times 3 is 6, less 4 is 2. The reward reads only what
-    follows the last ``#``; the working before it is the policy's own business.
+    Operators have no precedence: modulo 10, 7+5 is 2, times 3 is 6, minus 4 is 2. The reward reads only
+    the text after the last ``#``; the policy is free to write any working before it.
 
-    A demonstration leaves each step of the working out with probability `skip`, writes it as
-    ``2`` or as ``7+5=2``, and gets it wrong with probability `noise`, to any other number below
-    `modulus`, and carries the error on. A policy that imitates it perfectly is right about
-    ``(1 - noise) ** steps`` of the time: what is left is room for reinforcement learning.
+    A demonstration omits each step of the working with probability `skip`, and otherwise writes it as
+    ``2`` or as ``7+5=2``. With probability `noise` it replaces the result of a step by any other number
+    below `modulus` and carries the error forward. A policy that imitates the demonstrations perfectly
+    is right about ``(1 - noise) ** steps`` of the time; the rest is left for reinforcement learning.
 
-    More `steps`, larger numbers and a larger `modulus` are harder.
+    More `steps`, larger numbers and a larger `modulus` make problems harder.
     """
 
     name: ClassVar[str] = "chain"
@@ -49,13 +49,13 @@ class Chain(GeneratedTask):
 
     @property
     def max_length(self) -> int:
-        """Every step written as an equation with a comma or the mark after it, and the answer."""
+        """The length of all steps written as equations, each with a comma or mark behind it, and the answer."""
         start, operand, result = (len(str(n)) for n in (self.high, self.high, self.modulus - 1))
         equations = max(start, result) + (self.steps - 1) * result
         return equations + self.steps * (operand + result + 3) + result
 
     def draw(self, rng: Random) -> dict[str, Any]:
-        """Draw a start and `steps` operations; the answer is where they lead."""
+        """Draw a start value and `steps` operations; the answer is the final result."""
         start = rng.randint(self.low, self.high)
         operators = [rng.choice("+-*") for _ in range(self.steps)]
         operands = [rng.randint(self.low, self.high) for _ in range(self.steps)]
@@ -65,7 +65,7 @@ class Chain(GeneratedTask):
         return {"prompt": f"{start}{written}=", **row, "answer": answer}
 
     def demonstrate(self, row: Row, rng: Random) -> str:
-        """Return a working with steps left out, written in two ways, and now and then wrong."""
+        """Return the working with some steps omitted, in either notation, and occasionally wrong."""
         value, working = row["start"], []
         for operator, operand in zip(row["operators"], row["operands"], strict=True):
             result = _apply(operator, value, operand) % self.modulus
@@ -78,16 +78,16 @@ class Chain(GeneratedTask):
         return f"{','.join(working)}{_MARK}{value}"
 
     def score(self, completion: str, row: Row) -> float:
-        """Return 1 where the number after the last ``#`` is the answer, else 0."""
+        """Return 1 if the number after the last ``#`` is the answer, else 0."""
         return float(self.answer(completion) == str(row["answer"]))
 
     def gold(self, row: Row) -> str:
-        """Return the whole working and the answer."""
+        """Return the complete working and the answer."""
         results = _follow(row["start"], row["operators"], row["operands"], self.modulus)
         return f"{','.join(map(str, results))}{_MARK}{row['answer']}"
 
     def wrong(self, row: Row) -> str:
-        """Return the next number as the answer, without working."""
+        """Return the answer plus one (modulo `modulus`), without working."""
         return f"{_MARK}{(row['answer'] + 1) % self.modulus}"
 
     def answer(self, completion: str) -> str | None:

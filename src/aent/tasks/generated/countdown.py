@@ -1,4 +1,4 @@
-"""Countdown: make a target out of all the given numbers with + - * and brackets."""
+"""Countdown: reach a target from all the given numbers with + - * and brackets."""
 
 from dataclasses import dataclass
 from random import Random
@@ -13,11 +13,11 @@ from aent.tasks.task import Row
 class Countdown(GeneratedTask):
     """Use each number exactly once to reach the target: ``3,5,7 22=`` is answered by ``3*5+7``.
 
-    Most problems have many solutions, so a policy can be right in one way and still have others to
-    find. Demonstrations show one solution at random. Two problems are the same where their numbers,
-    in any order, and their target are.
+    Most problems have many solutions, so a policy that knows one can still discover others.
+    Demonstrations show a random solution. Two problems are the same if they have the same numbers, in
+    any order, and the same target.
 
-    More `numbers`, and larger ones, are harder.
+    More `numbers`, and larger ones, make problems harder.
     """
 
     name: ClassVar[str] = "countdown"
@@ -38,11 +38,11 @@ class Countdown(GeneratedTask):
 
     @property
     def max_length(self) -> int:
-        """The numbers, the operators between them, and brackets around all but the outermost."""
+        """The length of all numbers, the operators between them, and all but the outermost brackets."""
         return self.numbers * len(str(self.high)) + (self.numbers - 1) + 2 * (self.numbers - 2)
 
     def draw(self, rng: Random) -> dict[str, Any] | None:
-        """Draw numbers and a random expression of them; its value is the target."""
+        """Draw numbers and a random expression that uses them; its value is the target."""
         numbers = [rng.randint(self.low, self.high) for _ in range(self.numbers)]
         solution, target = _random_expression(numbers, rng)
         if not 1 <= target <= self.max_target:
@@ -51,7 +51,7 @@ class Countdown(GeneratedTask):
         return {"prompt": prompt, "numbers": numbers, "target": target, "solution": solution}
 
     def demonstrate(self, row: Row, rng: Random) -> str:
-        """Return the solution the problem was drawn with, a random one."""
+        """Return the random solution that the problem was drawn with."""
         return row["solution"]
 
     def key(self, row: Row) -> str:
@@ -59,7 +59,7 @@ class Countdown(GeneratedTask):
         return f"{sorted(row['numbers'])} {row['target']}"
 
     def score(self, completion: str, row: Row) -> float:
-        """Return 1 for an expression that uses each number once and reaches the target, else 0."""
+        """Return 1 if the expression uses each number once and reaches the target, else 0."""
         expression = parse(completion)
         return float(
             expression is not None
@@ -72,18 +72,18 @@ class Countdown(GeneratedTask):
         return row["solution"]
 
     def wrong(self, row: Row) -> str:
-        """Return all numbers added up, or with the last one subtracted where the sum is right."""
+        """Return the sum of all numbers, or subtract the last one if that sum is the target."""
         *rest, last = row["numbers"]
         sign = "-" if sum(rest) + last == row["target"] else "+"
         return "+".join(map(str, rest)) + f"{sign}{last}"
 
     def answer(self, completion: str) -> str | None:
-        """Return the expression without white space: each way of writing a solution is a vote."""
+        """Return the expression without white space; each spelling of a solution is a vote of its own."""
         return "".join(completion.split()) if parse(completion) is not None else None
 
 
 def _random_expression(numbers: list[int], rng: Random) -> tuple[str, int]:
-    """Join random pairs by random operators until one is left; return its text and value."""
+    """Join random pairs with random operators until one expression is left; return its text and value."""
     pool = [(str(number), number, "") for number in numbers]
     while len(pool) > 1:
         left = pool.pop(rng.randrange(len(pool)))
@@ -98,7 +98,7 @@ def _random_expression(numbers: list[int], rng: Random) -> tuple[str, int]:
 
 
 def _operand(part: tuple[str, int, str], operator: str, is_right: bool, rng: Random) -> str:
-    """Write an operand, in brackets where needed and half of the time where not."""
+    """Write an operand: in brackets where they are needed, and half of the time where they are not."""
     written, _, inner = part
     needed = inner in ("+", "-") and (operator == "*" or (operator == "-" and is_right))
     return f"({written})" if inner and (needed or rng.random() < 0.5) else written

@@ -1,10 +1,10 @@
-"""Integer expressions with + - * and brackets, read as data: a parser, never an evaluation of code.
+"""Integer expressions with + - * and brackets: parsed as data, never evaluated as code.
 
     sum     = product (("+" | "-") product)*
     product = factor ("*" factor)*
     factor  = number | "(" sum ")"
 
-Length, depth and the digits of a number are bounded, and with them time and memory.
+Length, depth and the number of digits are bounded, which bounds time and memory.
 """
 
 import re
@@ -25,14 +25,14 @@ class _MalformedError(Exception):
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was read: its value, and the numbers in it from left to right."""
+    """A parsed expression: its value, and its numbers from left to right."""
 
     value: int
     numbers: tuple[int, ...]
 
 
 def parse(text: str) -> Expression | None:
-    """Read an expression; None where the text is not one, or is beyond the bounds."""
+    """Parse an expression; return None if the text is not one or exceeds the bounds."""
     try:
         return _Parser(_tokens(text)).whole()
     except _MalformedError:

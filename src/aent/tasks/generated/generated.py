@@ -1,4 +1,4 @@
-"""Synthetic tasks: problems drawn from a seed, with demonstrations to warm a policy up on."""
+"""The base class of synthetic tasks: problems drawn from a seed, with demonstrations for a warm start."""
 
 import hashlib
 from abc import abstractmethod
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 _TEST_SHARE = 5  # one problem in five belongs to the test side
 
-_PATIENCE = 5_000  # draws without a new problem after which there are taken to be no more ...
+_PATIENCE = 5_000  # draws without a new problem before giving up ...
 
-_PATIENCE_PER_PROBLEM = 30  # ... and how that grows with the problems found, as the rare ones wait
+_PATIENCE_PER_PROBLEM = 30  # ... and more per problem already drawn, as the remaining ones are rare
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedTask(Task):
     """A task whose problems are drawn at random from `seed`, all distinct.
 
-    A stable hash of a problem's key, and nothing else, says whether it belongs to train or to test.
-    So the splits stay disjoint for any two sizes and seeds, and demonstrations never show a test
-    problem. A larger size of the same seed extends the smaller one.
+    Only a stable hash of a problem's key decides whether the problem belongs to train or to test.
+    Therefore the splits stay disjoint for all sizes and seeds, and demonstrations never show a test
+    problem. With the same seed, a larger split extends the smaller one.
 
     Raises:
-        InputError: where a size or a difficulty field is out of its range.
+        InputError: if a size or a difficulty field is out of range.
     """
 
     train_size: int = 1000
@@ -37,7 +37,7 @@ class GeneratedTask(Task):
     seed: int = 0
 
     alphabet: ClassVar[str]
-    """Every character that prompts and demonstrations can hold, in a fixed order."""
+    """All characters that prompts and demonstrations may contain, in a fixed order."""
 
     def __post_init__(self) -> None:
         self._require("train_size", self.train_size >= 1, "at least 1")
@@ -46,25 +46,25 @@ class GeneratedTask(Task):
     @property
     @abstractmethod
     def max_length(self) -> int:
-        """The most characters a demonstrated completion has, without an end-of-sequence token."""
+        """Maximum number of characters in a demonstrated completion, without the end-of-sequence token."""
 
     @abstractmethod
     def draw(self, rng: Random) -> dict[str, Any] | None:
-        """Draw a problem: its ``prompt`` and answer columns; None where the draw gave none."""
+        """Draw a problem: its ``prompt`` and answer columns, or None if the draw is not usable."""
 
     @abstractmethod
     def demonstrate(self, row: Row, rng: Random) -> str:
-        """Return a random completion of the kind a policy should start from."""
+        """Return a random completion for the policy to imitate at the start."""
 
     def key(self, row: Row) -> str:
-        """Return what makes two problems the same one: the prompt, unless a task says otherwise."""
+        """Return the identity of a problem: its prompt, unless a task overrides this."""
         return row["prompt"]
 
     def dataset(self, split: Split) -> "Dataset":
         """Return the distinct problems of a split.
 
         Raises:
-            InputError: where the difficulty leaves fewer problems than the size asks for.
+            InputError: if fewer problems exist at this difficulty than the size asks for.
         """
         from datasets import Dataset
 
@@ -88,16 +88,16 @@ class GeneratedTask(Task):
     def demonstrations(self, n: int, seed: int = 0) -> "Dataset":
         """Return `n` completions to imitate: columns ``prompt`` and ``completion``, both strings.
 
-        The problems are fresh draws from the train side and may repeat; the completions are random
-        ones, not canonical ones, so that a policy trained on them explores from the start.
+        The problems are fresh draws from the train side and may repeat. The completions are random
+        rather than canonical, so a policy trained on them explores from the start.
 
         Raises:
-            InputError: where `n` is not positive, or the difficulty leaves no problem.
+            InputError: if `n` is not positive, or no problem exists at this difficulty.
         """
         from datasets import Dataset
 
         if n < 1:
-            raise InputError(f"demonstrations(n={n}): n is how many to draw, at least 1.")
+            raise InputError(f"demonstrations(n={n}): n must be at least 1.")
         rng = Random(f"{self.name} demonstrations {seed}")
         draws = self._draws("train", rng)
         rows = (next(draws) for _ in range(n))
@@ -106,7 +106,7 @@ class GeneratedTask(Task):
         )
 
     def _draws(self, split: Split, rng: Random) -> Iterator[dict[str, Any]]:
-        """Draw problems of a split without end."""
+        """Yield problems of a split endlessly."""
         failures = 0
         while failures < _PATIENCE:
             row = self.draw(rng)
@@ -115,7 +115,7 @@ class GeneratedTask(Task):
                 yield row
             failures += 1
         raise InputError(
-            f"task {self.name!r}: {_PATIENCE} draws in a row gave no {split} problem at this "
+            f"task {self.name!r}: {_PATIENCE} draws in a row yielded no {split} problem at this "
             f"difficulty ({self._difficulty()}). Make the problems more varied."
         )
 

@@ -18,22 +18,22 @@ OPERATIONS: dict[str, Callable[[str], str]] = {
     "rotate": lambda letters: letters[1:] + letters[:1],
     "swap": lambda letters: letters[-1] + letters[1:-1] + letters[0],
 }
-"""What the prompt can name: `unique` keeps first occurrences, `rotate` moves the first letter to
-the end, `swap` exchanges the first and the last."""
+"""The operations that a prompt can name. `unique` keeps first occurrences, `rotate` moves the first
+letter to the end, `swap` exchanges the first and the last letter."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lists(GeneratedTask):
     """Apply the named operations in turn: ``sort,rotate dbca=`` is answered by ``abcd>bcda``.
 
-    The reward reads only what follows the last ``>``.
+    The reward reads only the text after the last ``>``.
 
-    A demonstration shows each list on the way with probability a half, and gets each operation
-    wrong, by one letter, with probability `noise`, and carries the error on. A policy that imitates
-    it perfectly is right about ``(1 - noise) ** operations`` of the time: what is left is room for
-    reinforcement learning.
+    A demonstration shows each intermediate list with probability one half. With probability `noise`
+    it gets one letter of an operation's result wrong and carries the error forward. A policy that
+    imitates the demonstrations perfectly is right about ``(1 - noise) ** operations`` of the time;
+    the rest is left for reinforcement learning.
 
-    More `operations`, longer lists and more `letters` are harder.
+    More `operations`, longer lists and more `letters` make problems harder.
     """
 
     name: ClassVar[str] = "lists"
@@ -54,11 +54,11 @@ class Lists(GeneratedTask):
 
     @property
     def max_length(self) -> int:
-        """One list per operation, and what separates them."""
+        """The length of one list per operation plus the separators."""
         return self.operations * (self.length + 1) - 1
 
     def draw(self, rng: Random) -> dict[str, Any]:
-        """Draw operations and letters; the answer is where they lead."""
+        """Draw operations and letters; the answer is the final list."""
         names = rng.choices(list(OPERATIONS), k=self.operations)
         start = "".join(rng.choices(ascii_lowercase[: self.letters], k=self.length))
         answer = _follow(start, names)[-1]
@@ -66,36 +66,36 @@ class Lists(GeneratedTask):
         return {"prompt": prompt, "start": start, "operations": names, "answer": answer}
 
     def demonstrate(self, row: Row, rng: Random) -> str:
-        """Return the lists on the way, some left out, and now and then a wrong letter."""
-        value, shown = row["start"], []
+        """Return the intermediate lists, some omitted, and the answer, occasionally with a wrong letter."""
+        value, lists = row["start"], []
         for name in row["operations"]:
             value = OPERATIONS[name](value)
             if rng.random() < self.noise:
                 value = self._misread(value, rng)
             if rng.random() < 0.5:
-                shown.append(value)
-        on_the_way = shown[:-1] if shown and shown[-1] is value else shown
-        return _THEN.join([*on_the_way, value])
+                lists.append(value)
+        intermediate = lists[:-1] if lists and lists[-1] is value else lists
+        return _THEN.join([*intermediate, value])
 
     def score(self, completion: str, row: Row) -> float:
-        """Return 1 where the list after the last ``>`` is the answer, else 0."""
+        """Return 1 if the list after the last ``>`` is the answer, else 0."""
         return float(self.answer(completion) == row["answer"])
 
     def gold(self, row: Row) -> str:
-        """Return every list on the way and the answer."""
+        """Return every intermediate list and the answer."""
         return _THEN.join(_follow(row["start"], row["operations"]))
 
     def wrong(self, row: Row) -> str:
-        """Return the answer with its first letter twice."""
+        """Return the answer with its first letter doubled."""
         return row["answer"][0] + row["answer"]
 
     def answer(self, completion: str) -> str | None:
-        """Return the letters after the last ``>``, or None where there is anything else."""
+        """Return the letters after the last ``>``, or None if it is followed by anything else."""
         letters = completion.rpartition(_THEN)[2].strip()
         return letters if letters and set(letters) <= set(ascii_lowercase) else None
 
     def _misread(self, letters: str, rng: Random) -> str:
-        """Replace one letter by another."""
+        """Replace one letter with another."""
         place = rng.randrange(len(letters))
         others = ascii_lowercase[: self.letters].replace(letters[place], "")
         return letters[:place] + rng.choice(others) + letters[place + 1 :]

@@ -7,7 +7,7 @@ import pytest
 from aent.errors import InputError
 from aent.tasks import GSM8K, MathTask, load_task
 
-DATA = Path(os.environ.get("AENT_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
+DATA = Path(os.environ.get("AENT_DATA", Path(__file__).parents[3] / ".." / "shared" / "data"))
 ROWS = [
     {"question": "6 times 12?", "answer": "6 * 12 = <<6*12=72>>72\n#### 72"},
     {"question": "A car costs?", "answer": "It is a lot.\n#### 1,250"},

@@ -4,27 +4,7 @@ import time
 
 import pytest
 
-from aent.tasks.math.boxed import final_answer
 from aent.tasks.math.grading import is_readable, is_right, voted_answer
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        (r"so \boxed{72}.", "72"),
-        (r"\boxed{1} or \boxed{2}", "2"),  # the last one
-        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),  # braces inside
-        (r"\boxed{ 3 }", "3"),
-        ("work\n#### 72", "72"),
-        ("#### 1\n#### 2\nthanks", "2"),
-        (r"\boxed{5} #### 6", "5"),  # a box comes first
-        (r"\boxed{5", None),  # cut off
-        ("the answer is 72", None),
-        ("", None),
-    ],
-)
-def test_final_answer(text, answer):
-    assert final_answer(text) == answer
 
 
 @pytest.mark.parametrize(

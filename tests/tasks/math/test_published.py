@@ -7,7 +7,7 @@ import pytest
 from aent.errors import InputError
 from aent.tasks import TASKS, load_task
 
-DATA = Path(os.environ.get("AENT_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
+DATA = Path(os.environ.get("AENT_DATA", Path(__file__).parents[3] / ".." / "shared" / "data"))
 FILES = {"aime24": ("aime24.jsonl", 30), "amc23": ("amc23.jsonl", 40), "minerva": ("minerva_math.jsonl", 272)}
 
 # Rows with the columns that each data set has on the hub, made up.

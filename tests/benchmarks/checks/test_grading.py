@@ -8,7 +8,7 @@ import pytest
 
 from aent.tasks import load_task
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DATA = Path(os.environ.get("AENT_DATA", ROOT / ".." / "shared" / "data"))
 
 

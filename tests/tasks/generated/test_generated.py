@@ -139,9 +139,9 @@ def _count(task, split):
 
 def test_a_difficulty_without_problems_is_refused():
     impossible = Countdown(numbers=2, low=900, high=900, max_target=1)
-    with pytest.raises(InputError, match="gave no train problem at this difficulty"):
+    with pytest.raises(InputError, match="yielded no train problem at this difficulty"):
         impossible.dataset("train")
-    with pytest.raises(InputError, match="gave no train problem"):
+    with pytest.raises(InputError, match="yielded no train problem"):
         impossible.demonstrations(1)
 
 

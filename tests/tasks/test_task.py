@@ -65,7 +65,7 @@ def test_reward_leaves_alone_what_the_trainer_adds():
 
 
 def test_reward_names_the_missing_column_and_the_ones_there_are():
-    with pytest.raises(InputError, match=r"'echo' needs the columns word; given: other, prompts"):
+    with pytest.raises(InputError, match=r"'echo' needs the columns word; it received: other, prompts"):
         Echo().reward(["a"], prompts=["p"], other=["a"])
 
 
