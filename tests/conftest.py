@@ -24,6 +24,46 @@ def _no_cache_of_the_user(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture
+def tokenizer():
+    """One token per digit, lower-case letter, ``+`` and ``=``; the chat template ends a prompt with ``=``."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    characters = "0123456789abcdefghijklmnopqrstuvwxyz+="
+    vocab = {"<pad>": 0, "<end>": 1, **{c: i + 2 for i, c in enumerate(characters)}}
+    core = Tokenizer(models.WordLevel(vocab, unk_token="<pad>"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    core.decoder = decoders.Fuse()
+    fast = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<end>")
+    fast.chat_template = (
+        "{% for m in messages %}{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}={% endif %}"
+    )
+    return fast
+
+
+@pytest.fixture
+def model():
+    """A random policy over `tokenizer`, far from uniform, so that entropies and answers vary."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        config = Qwen2Config(
+            vocab_size=40,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            initializer_range=0.3,
+            eos_token_id=1,
+            pad_token_id=0,
+        )
+        return Qwen2ForCausalLM(config)
+
+
+@pytest.fixture
 def make_run(tmp_path):
     """Write a run folder as `aent train` does, without training: ``make_run("name", seed=4, ...)``."""
     from aent.evaluation import EvalConfig, Evaluation, Record

@@ -8,7 +8,7 @@ import yaml
 from aent.calibration.reading import token_sums
 from aent.calibration.rollouts import readings
 from aent.cli.main import main
-from aent.evaluation import Sample
+from aent.policies import Sample
 from aent.methods.load import load_method
 from aent.policies.load import load_model
 from aent.subsets import Full

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from aent.errors import InputError
-from aent.evaluation import Estimate, EvalConfig, Evaluation, load_results
+from aent.evaluation import EvalConfig, Evaluation, load_results
 from aent.evaluation.results import estimates, per_problem
+from aent.statistics import Estimate
 
 
 @pytest.fixture
@@ -87,16 +88,16 @@ def test_what_json_does_not_know_is_described(evaluation, tmp_path):
 def test_a_failed_write_keeps_what_was_there(evaluation, tmp_path, monkeypatch, broken):
     evaluation.save(tmp_path)
     newer = Evaluation(metrics={}, config=EvalConfig(), records=evaluation.records[:1], about={"task": {}})
-    write = Path.write_text
+    write = Path.write_bytes
 
-    def full_disk(path, text, *rest):
-        write(path, text[:5], *rest)
+    def full_disk(path, content):
+        write(path, content[:5])
         if broken in path.name:
             raise OSError(28, "No space left on device")
-        return write(path, text, *rest)
+        return write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", full_disk)
+        patch.setattr(Path, "write_bytes", full_disk)
         with pytest.raises(OSError, match="No space left"):
             newer.save(tmp_path)
     assert load_results(tmp_path) == evaluation

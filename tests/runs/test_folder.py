@@ -3,7 +3,6 @@ import json
 import pytest
 
 from aent import InputError
-from aent.records import write
 from aent.runs.folder import RunFolder
 from aent.runs.recipe import Recipe
 
@@ -50,17 +49,3 @@ def test_half_written_checkpoints_and_lines_are_passed_over(tmp_path):
     assert [row["step"] for row in folder.read_metrics()] == [5, 10, 10, 12]
     folder.cut_metrics(10)
     assert folder.metrics.read_text() == '{"step": 5, "reward": 1}\n{"step": 10}\n'
-
-
-def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write(path, "old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="No space"):
-        write(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -11,8 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from aent.advantages import grpo_advantages
 from aent.calibration.reading import Reading, reading, token_sums
 from aent.errors import InputError
-from aent.evaluation import Sample, generate
-from aent.policies.sampling import Progress, Prompt, encode
+from aent.policies.generate import generate
+from aent.policies.sampling import Progress, Prompt, Sample, Sampling, encode
 from aent.subsets import Subset
 from aent.tasks import Row, Task, check_rewards
 
@@ -39,27 +39,24 @@ def rollouts(
     tokenizer: Any,
     task: Task,
     rows: Sequence[Row],
+    sampling: Sampling,
     *,
-    samples: int,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> tuple[list[Sample], Float[Tensor, "groups size"]]:
     """Sample completions of every row and score them; unscored ones are NaN.
-
-    `settings` are those of `aent.evaluation.generate`.
 
     Raises:
         InputError: as `generate`, and as the task's reward.
     """
     prompts = [row["prompt"] for row in rows]
-    made = generate(policy, tokenizer, prompts, samples=samples, progress=progress, **settings)
+    made = generate(policy, tokenizer, prompts, sampling, progress=progress)
     columns = {name: [rows[s.problem][name] for s in made] for name in rows[0] if name != "prompt"}
     texts = [s.completion for s in made]
     scores = check_rewards(
         task.reward(texts, prompts=[prompts[s.problem] for s in made], **columns), len(made), task.name
     )
     rewards = torch.tensor([torch.nan if r is None else r for r in scores])
-    return made, rewards.view(len(rows), samples)
+    return made, rewards.view(len(rows), sampling.samples)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 
 from aent.policies import Warmstart, warmstart
+from aent.progress import hush
 from aent.spec import take_section
 from aent.tasks import load_task
 
@@ -27,7 +28,6 @@ def main(argv: Sequence[str]) -> int:
     rest, section = take_section(argv, "task", "countdown")
     task = load_task(section or "countdown")
     arguments = tyro.cli(Arguments, args=rest, prog="aent warmstart")
-    from aent.progress import hush
     from aent.training.callbacks import ProgressLines
 
     hush()
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     finally:
         lines.close()
     console.print(
-        f"{folder}: policy and tokenizer. Look at it with: aent eval --model {folder}",
+        f"{folder}: policy and tokenizer. Evaluate it with: aent eval --model {folder}",
         highlight=False,
     )
     return 0

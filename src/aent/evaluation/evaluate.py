@@ -1,7 +1,6 @@
 """Evaluating a policy on a task."""
 
 import hashlib
-import platform
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, fields, is_dataclass
@@ -9,15 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from aent.errors import InputError
 from aent.evaluation.config import EvalConfig
 from aent.evaluation.journal import Journal
-from aent.evaluation.results import Evaluation, Record, estimates, json_text, per_problem
+from aent.evaluation.results import Evaluation, Record, estimates, per_problem
 from aent.policies.generate import TransformersSampler
 from aent.policies.sampling import Progress, Sample, Sampler
-from aent.records import versions
+from aent.records import json_text, machine, versions
 from aent.tasks.demonstrated import completion_room
 from aent.tasks.task import Row, Task
 
@@ -32,13 +29,13 @@ def evaluate(
     config: EvalConfig | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Sample answers to the first problems of a split, judge them, and sum up.
+    """Sample answers to the first problems of a split, judge them and compute the metrics.
 
     Intervals are 95 % percentile bootstraps over problems. The metrics are those of
     `aent.evaluation.results.per_problem`.
 
     Raises:
-        InputError: where the split is empty, or as `generate`.
+        InputError: if the split is empty, and as `aent.policies.generate`.
     """
     return measure(TransformersSampler(model, tokenizer), task, config or EvalConfig(), progress=progress)
 
@@ -51,21 +48,21 @@ def measure(
     journal: Journal | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Do what `evaluate` does with any sampler.
+    """Do what `evaluate` does, with any sampler.
 
-    With a `journal` the answers are written as they come, those that are there already are not
-    sampled again, and the results are saved in its folder.
+    With a `journal`, answers are written as they come, answers already in it are not sampled again, and
+    the results are saved to its folder.
 
     Raises:
         InputError: as `evaluate`.
-        OSError: where the folder of the journal cannot be written.
+        OSError: if the folder of the journal cannot be written.
     """
     started = datetime.now(UTC)
     rows, available = _problems(task, config)
-    max_tokens = _room(task, config)
+    sampling = config.sampling(_max_tokens(task, config))
     records = [] if journal is None else journal.records()
     batches = sampler.batches(
-        [row["prompt"] for row in rows], config, max_tokens, first=len(records) // config.batch_size
+        [row["prompt"] for row in rows], sampling, first=len(records) // config.batch_size
     )
     with closing(batches):
         for batch in batches:
@@ -79,10 +76,10 @@ def measure(
         "task": _describe(task),
         "model": sampler.model,
         "problems": {"asked": config.problems, "available": available, "used": len(rows)},
-        "max_tokens": max_tokens,
+        "max_tokens": sampling.max_tokens,
         "unscored_samples": sum(record.score is None for record in records),
         "versions": versions(),
-        "machine": _machine(sampler.device),
+        "machine": machine(sampler.device),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
     }
@@ -94,12 +91,12 @@ def measure(
 
 
 def settings(task: Task, config: EvalConfig, model: str, backend: str) -> dict[str, Any]:
-    """Return all that the answers of an evaluation depend on: an evaluation goes on only with the same.
+    """Return everything the answers of an evaluation depend on; it resumes only if nothing has changed.
 
-    Problems are there as a digest, the weights of a local model as sizes and times of its files.
+    Problems are represented by a digest, the weights of a local model by sizes and times of its files.
 
     Raises:
-        InputError: where the split cannot be read or is empty.
+        InputError: if the split cannot be read or is empty.
     """
     rows, _ = _problems(task, config)
     digest = hashlib.sha256(json_text(rows).encode()).hexdigest()
@@ -111,7 +108,7 @@ def settings(task: Task, config: EvalConfig, model: str, backend: str) -> dict[s
         "task": _describe(task),
         "problems_sha256": digest,
         **asdict(config),
-        "max_tokens": _room(task, config),
+        "max_tokens": _max_tokens(task, config),
     }
 
 
@@ -127,15 +124,15 @@ def _problems(task: Task, config: EvalConfig) -> tuple[Sequence[Row], int]:
     return [dataset[index] for index in range(count)], available
 
 
-def _room(task: Task, config: EvalConfig) -> int:
-    """Return the tokens an answer may take: as set, or the task's longest and the end token, or 512."""
+def _max_tokens(task: Task, config: EvalConfig) -> int:
+    """Return the limit per answer: as set, else the task's longest answer plus the end token, else 512."""
     if config.max_tokens is not None:
         return config.max_tokens
     return completion_room(task, made=False, otherwise=512)
 
 
 def _record(task: Task, row: Row, answer: Sample) -> Record:
-    spelt = answer.texts is not None and answer.entropy is not None
+    by_token = answer.texts is not None and answer.entropy is not None
     return Record(
         problem=answer.problem,
         prompt=row["prompt"],
@@ -145,20 +142,11 @@ def _record(task: Task, row: Row, answer: Sample) -> Record:
         answer=task.answer(answer.completion),
         entropy=None if answer.entropy is None else sum(answer.entropy) / len(answer.entropy),
         length=len(answer.tokens),
-        token_texts=answer.texts if spelt else None,
-        token_entropy=[round(nats, 4) for nats in answer.entropy or ()] if spelt else None,
+        token_texts=answer.texts if by_token else None,
+        token_entropy=[round(nats, 4) for nats in answer.entropy or ()] if by_token else None,
     )
 
 
 def _describe(task: Task) -> dict[str, Any]:
     names = [field.name for field in fields(task)] if is_dataclass(task) else []
     return {"name": task.name, **{name: getattr(task, name) for name in names}}
-
-
-def _machine(device: torch.device) -> dict[str, Any]:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {
-        "platform": platform.platform(),
-        "device": f"{device.type}: {name}",
-        "threads": torch.get_num_threads(),
-    }

@@ -1,18 +1,20 @@
-"""An evaluation on disk while it runs: what it is of, and the answers so far."""
+"""An evaluation on disk while it runs: its settings and the answers so far."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError
-from aent.evaluation.results import RESULTS, SAMPLES, Record, json_text, record_lines
+from aent.evaluation.results import RESULTS, SAMPLES, Record, record_lines
+from aent.records import json_text, write
 
 SETTINGS = "settings.json"
 
 
 class Journal:
-    """The folder of one evaluation, which a killed one goes on from.
+    """The folder of one evaluation; an interrupted one resumes from it.
 
     ``settings.json`` says what is evaluated, ``samples.jsonl`` grows batch by batch.
     """
@@ -23,51 +25,50 @@ class Journal:
 
     @classmethod
     def open(cls, folder: Path, settings: Mapping[str, Any], batch_size: int) -> "Journal":
-        """Begin an evaluation in an empty folder, or go on with the same one.
+        """Start an evaluation in an empty folder, or resume one with the same settings.
 
         Raises:
-            InputError: where the folder holds something else, or an evaluation with other settings.
-            OSError: where it cannot be written.
+            InputError: if the folder holds something else, or an evaluation with other settings.
+            OSError: if it cannot be written.
         """
-        given = json.loads(json_text(settings))
+        text = json_text(settings, indent=2) + "\n"
         if (folder / SETTINGS).exists():
-            _check_same(folder, json.loads((folder / SETTINGS).read_text("utf-8")), given)
+            _check_same(folder, json.loads((folder / SETTINGS).read_text("utf-8")), json.loads(text))
         elif folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder} already holds something; give another --output")
         else:
-            folder.mkdir(parents=True, exist_ok=True)
-            draft = folder / f".{SETTINGS}.part"
-            draft.write_text(json_text(given, indent=2) + "\n", "utf-8")
-            draft.replace(folder / SETTINGS)
+            write(folder / SETTINGS, text)
         return cls(folder, batch_size)
 
     @property
     def finished(self) -> bool:
-        """Whether the results are there."""
+        """Whether the results have been written."""
         return (self.folder / RESULTS).exists()
 
     def records(self) -> list[Record]:
-        """Return the answers of all batches that were written whole, and forget the rest."""
+        """Return the answers of all complete batches, and cut the file after them."""
         file = self.folder / SAMPLES
-        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
-        kept = lines[: len(lines) // self.batch_size * self.batch_size]
-        file.write_bytes(b"".join(line + b"\n" for line in kept))
-        return [Record(**json.loads(line)) for line in kept]
+        if not file.exists():
+            return []
+        lines = file.read_bytes().split(b"\n")[:-1]
+        complete = lines[: len(lines) // self.batch_size * self.batch_size]
+        os.truncate(file, sum(len(line) + 1 for line in complete))
+        return [Record(**json.loads(line)) for line in complete]
 
     def append(self, records: Sequence[Record]) -> None:
-        """Write the answers of a batch."""
+        """Append the answers of a batch."""
         with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
             file.write(record_lines(records))
 
 
-def _check_same(folder: Path, found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def _check_same(folder: Path, earlier: Mapping[str, Any], current: Mapping[str, Any]) -> None:
     differing = [
-        f"{key}: {found.get(key)!r} there, {given.get(key)!r} now"
-        for key in sorted({*found, *given})
-        if found.get(key) != given.get(key)
+        f"{key}: {earlier.get(key)!r} there, {current.get(key)!r} now"
+        for key in sorted({*earlier, *current})
+        if earlier.get(key) != current.get(key)
     ]
     if differing:
         raise InputError(
             f"{folder} holds an evaluation with other settings ({'; '.join(differing)}). Give the same "
-            "settings to go on with it, or another --output."
+            "settings to resume it, or another --output."
         )

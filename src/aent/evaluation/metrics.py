@@ -1,4 +1,4 @@
-"""What is measured on sampled answers: pass@k, maj@k, and intervals over problems."""
+"""pass@k and maj@k of sampled answers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from aent.errors import InputError
 def pass_at_k(
     correct: Int[np.ndarray, "problems"], n: int | Int[np.ndarray, "problems"], k: int
 ) -> Float[np.ndarray, "problems"]:
-    """Return, per problem, the probability that k of its n samples hold a correct one.
+    """Return, per problem, the probability that k of its n samples include a correct one.
 
     ``1 - C(n - c, k) / C(n, k) = 1 - prod_{j<k} (n - c - j) / (n - j)``, unbiased for
     ``1 - (1 - p)^k``. Source: Chen et al. 2021, arXiv 2107.03374, eq. 1.
 
     Args:
-        correct: c, how many of the samples of each problem are correct.
-        n: how many samples there are, the same for all problems or one number each.
-        k: how many samples may be tried.
+        correct: c, the number of correct samples of each problem.
+        n: the number of samples, one for all problems or one per problem.
+        k: the number of attempts.
 
     Raises:
-        InputError: where k is not in 1..n or a count is not in 0..n.
+        InputError: if k is not in 1..n or a count is not in 0..n.
     """
     c, n = np.broadcast_arrays(np.asarray(correct), np.asarray(n))
     if np.any((c < 0) | (c > n)):
@@ -37,14 +37,14 @@ def pass_at_k(
 def maj_at_k(answers: Sequence[str | None], correct: Sequence[bool], k: int) -> float:
     """Return the probability that the majority answer of k samples of one problem is correct.
 
-    The mean over the ``n // k`` disjoint groups of k consecutive samples, which is unbiased since
+    The mean over the ``n // k`` disjoint groups of k consecutive samples, which is unbiased because
     samples are exchangeable; with k = n it is the vote of all samples. A None casts no vote.
-    Tied answers are drawn with equal chance and the expected value is returned, so the result
-    is deterministic; a group without votes counts as wrong.
+    Ties are broken uniformly and the expected value is returned, so the result is deterministic;
+    a group without votes counts as wrong.
     Source: Wang et al. 2022, arXiv 2203.11171 (self-consistency).
 
     Raises:
-        InputError: where k is not in 1..n, or answers and correct differ in length.
+        InputError: if k is not in 1..n, or answers and correct differ in length.
     """
     if len(answers) != len(correct):
         raise InputError(f"got {len(answers)} answers for {len(correct)} marks; give one of each.")

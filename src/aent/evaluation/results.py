@@ -1,4 +1,4 @@
-"""The outcome of an evaluation, and how it is kept on disk."""
+"""The outcome of an evaluation, and its files."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +13,7 @@ from aent.errors import InputError
 from aent.evaluation.config import EvalConfig
 from aent.evaluation.metrics import maj_at_k, pass_at_k
 from aent.policies.sampling import Prompt
+from aent.records import json_text, write_all
 from aent.statistics import Estimate, PerProblem, bootstrap, standard_error
 
 RESULTS, SAMPLES = "results.json", "samples.jsonl"
@@ -29,17 +30,17 @@ class Record:
     """Which of the problem's samples it is."""
     completion: str
     score: float | None
-    """The task's reward; None leaves the sample out of every metric of scores."""
+    """The task's reward; None leaves the sample out of every metric based on scores."""
     answer: str | None
-    """What it votes for in maj@k."""
+    """The answer it votes for in maj@k; None casts no vote."""
     entropy: float | None
     """Mean over its tokens, in nats per token; None where the backend does not report it."""
     length: int
-    """Tokens, with the end-of-text token."""
+    """Number of tokens, including the end-of-text token."""
     token_texts: list[str] | None = None
-    """What each token adds to the text, special tokens included; None where it was not kept."""
+    """What each token adds to the text, special tokens included; None where it was not recorded."""
     token_entropy: list[float] | None = None
-    """The entropy at each of them, in nats; None where `token_texts` is."""
+    """The entropy at each token, in nats; None where `token_texts` is."""
 
     @property
     def correct(self) -> bool:
@@ -49,25 +50,25 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Metrics with intervals, the settings they came from, and every sampled answer."""
+    """Metrics with intervals, the settings behind them, and every sampled answer."""
 
     metrics: Mapping[str, Estimate]
     """By name: pass@k, maj@k, score, entropy (nats per token), length (tokens)."""
     config: EvalConfig
     records: Sequence[Record]
     about: Mapping[str, Any]
-    """The task, the model, how many problems, versions, machine and time."""
+    """The task, the model, the number of problems, versions, machine and time."""
 
     def standard_errors(self) -> dict[str, float | None]:
-        """Return the standard error of every metric over problems; None with fewer than two."""
+        """Return the standard error of every metric over problems; None with fewer than two problems."""
         columns = per_problem(self.records, self.config.ks)
         return {name: standard_error(columns[name]) for name in self.metrics if name in columns}
 
     def save(self, folder: str | Path) -> None:
-        """Write ``results.json`` and ``samples.jsonl``; a failed write keeps what was there.
+        """Write ``results.json`` and ``samples.jsonl``, both or neither.
 
         Raises:
-            OSError: where the folder cannot be written.
+            OSError: if the folder cannot be written.
         """
         metrics = {name: estimate._asdict() for name, estimate in self.metrics.items()}
         results = {
@@ -76,25 +77,22 @@ class Evaluation:
             "config": asdict(self.config),
             **self.about,
         }
-        _write_all(
-            Path(folder),
-            {
-                SAMPLES: record_lines(self.records),
-                RESULTS: json_text(results, indent=2) + "\n",
-            },
+        samples, results_file = Path(folder) / SAMPLES, Path(folder) / RESULTS
+        write_all(
+            {samples: record_lines(self.records), results_file: json_text(results, indent=2) + "\n"}
         )
 
 
 def load_results(path: str | Path, *, answers: bool = True) -> Evaluation:
-    """Read what `Evaluation.save` wrote, from its folder or its ``results.json``.
+    """Read what `Evaluation.save` wrote.
 
     Args:
-        path: of either.
-        answers: whether to read the sampled answers too, of which there may be many megabytes; without
-            them `records` is empty.
+        path: the folder, or its ``results.json``.
+        answers: whether to read the sampled answers too, which may be many megabytes; without them
+            `records` is empty.
 
     Raises:
-        InputError: where a file is missing or is not one that `Evaluation.save` wrote.
+        InputError: if a file is missing or was not written by `Evaluation.save`.
     """
     folder = Path(path).parent if Path(path).name == RESULTS else Path(path)
     missing = [name for name in (RESULTS, SAMPLES) if not (folder / name).is_file()]
@@ -105,7 +103,7 @@ def load_results(path: str | Path, *, answers: bool = True) -> Evaluation:
     try:
         about = json.loads((folder / RESULTS).read_text("utf-8"))
         metrics = {name: Estimate(**parts) for name, parts in about.pop("metrics").items()}
-        about.pop("standard_errors", None)  # they follow from the samples
+        about.pop("standard_errors", None)  # computed from the samples
         settings = about.pop("config")
         ks = settings.pop("k")
         config = EvalConfig(k=None if ks is None else tuple(ks), **settings)
@@ -120,21 +118,21 @@ def load_results(path: str | Path, *, answers: bool = True) -> Evaluation:
 
 
 def record_lines(records: Iterable[Record]) -> str:
-    """Return one line of JSON per answer; tokens that were not kept take no room."""
+    """Return one line of JSON per answer, without the fields of tokens that were not recorded."""
     rows = (asdict(record) for record in records)
-    kept = ({k: v for k, v in row.items() if v is not None or not k.startswith("token_")} for row in rows)
-    return "".join(json_text(row) + "\n" for row in kept)
+    lines = ({k: v for k, v in row.items() if v is not None or not k.startswith("token_")} for row in rows)
+    return "".join(json_text(line) + "\n" for line in lines)
 
 
 def per_problem(records: Iterable[Record], ks: Sequence[int]) -> dict[str, PerProblem]:
-    """Return every metric's value per problem; records come problem by problem.
+    """Return every metric's value per problem; `records` must be grouped by problem.
 
-    - pass@k: `pass_at_k`; a sample is correct where its score is 1 or more. pass@1 is the share
+    - pass@k: `pass_at_k`; a sample is correct if its score is 1 or more. pass@1 is the share
       of correct samples, which papers call avg@n of n samples.
     - maj@k for k > 1: `maj_at_k`.
     - score: the mean score.
     - entropy: the mean over tokens (nats), weighted by tokens, so the mean over problems is the
-      mean over all tokens; left out where it was not measured.
+      mean over all tokens; left out if it was not measured.
     - length: the mean length in tokens.
 
     A problem with fewer than k scored samples has weight 0 in pass@k and maj@k.
@@ -162,7 +160,7 @@ def per_problem(records: Iterable[Record], ks: Sequence[int]) -> dict[str, PerPr
 
 
 def estimates(columns: Mapping[str, PerProblem], seed: int) -> dict[str, Estimate]:
-    """Return every metric with its interval; one that no problem counts in is left out."""
+    """Return every metric with its interval, except those in which every problem has weight 0."""
     return {
         name: bootstrap(column.values, weights=column.weights, seed=seed)
         for name, column in columns.items()
@@ -172,22 +170,3 @@ def estimates(columns: Mapping[str, PerProblem], seed: int) -> dict[str, Estimat
 
 def _majority(records: Sequence[Record], k: int) -> float:
     return maj_at_k([r.answer for r in records], [r.correct for r in records], k)
-
-
-def json_text(value: Any, indent: int | None = None) -> str:
-    """Return strict JSON; what JSON does not know is described."""
-    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=repr)
-
-
-def _write_all(folder: Path, contents: Mapping[str, str]) -> None:
-    """Write the files beside their places first, so that a full disk spoils none of them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    drafts = {folder / f".{name}.part": folder / name for name in contents}
-    try:
-        for draft, text in zip(drafts, contents.values(), strict=True):
-            draft.write_text(text, "utf-8")
-        for draft, place in drafts.items():
-            draft.replace(place)
-    finally:
-        for draft in drafts:
-            draft.unlink(missing_ok=True)

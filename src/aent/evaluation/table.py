@@ -1,4 +1,4 @@
-"""Evaluations as tables: one alone, or two side by side."""
+"""Evaluations as tables: one, several tasks, or before and after."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def results_table(evaluation: Evaluation) -> Table:
 def summary_table(evaluations: Mapping[str, Evaluation]) -> Table:
     """Return one row per task and the mean over tasks, each number with its standard error.
 
-    The tasks weigh alike; their errors are independent, so that of the mean is
+    All tasks weigh the same. Their errors are independent, so the error of the mean is
     ``sqrt(sum se^2) / tasks``.
     """
     metrics = _shared_scores(evaluations)
@@ -67,12 +67,12 @@ def _mean(numbers: Sequence[tuple[float, float | None]]) -> tuple[float, float |
 
 
 def before_after_table(before: Evaluation, after: Evaluation) -> Table:
-    """Return the metrics of both evaluations with 95 % intervals, and what changed (`changes`).
+    """Return the metrics of both evaluations with 95 % intervals, and their `changes`.
 
-    A change whose interval leaves out 0 is bold.
+    A change whose interval excludes 0 is bold.
 
     Raises:
-        InputError: where the two were not measured on the same problems.
+        InputError: if the two were not measured on the same problems.
     """
     table = _table(before, "before", "after", "change")
     for name, change in changes(before, after).items():
@@ -88,10 +88,10 @@ def before_after_table(before: Evaluation, after: Evaluation) -> Table:
 
 
 def changes(before: Evaluation, after: Evaluation) -> dict[str, Estimate]:
-    """Return after - before of every metric that both have, with its `paired_bootstrap` over problems.
+    """Return after - before of every metric that both have, with a `paired_bootstrap` over problems.
 
     Raises:
-        InputError: where the two were not measured on the same problems.
+        InputError: if the two were not measured on the same problems.
     """
     if _problems(before) != _problems(after):
         raise InputError(
@@ -109,7 +109,7 @@ def changes(before: Evaluation, after: Evaluation) -> dict[str, Estimate]:
 
 def _table(evaluation: Evaluation, *headings: str) -> Table:
     caption = f"{len(_problems(evaluation))} problems, 95 % intervals"
-    # Without outer edges four columns fit a terminal of 80.
+    # Without outer edges, four columns fit a terminal of 80 characters.
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, caption=caption)
     table.add_column("metric", no_wrap=True)
     for heading in headings:

@@ -1,4 +1,4 @@
-"""Sampling answers from a policy with transformers, with the entropy of every token."""
+"""Sampling answers with transformers, with the entropy of every token."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,20 +13,58 @@ from torch.nn.utils.rnn import pad_sequence
 
 from aent.ops import token_stats
 from aent.policies.sampling import (
-    SPELT,
+    PROMPTS_WITH_TEXTS,
+    SAMPLES_WITH_TEXTS,
     Progress,
     Prompt,
     Sample,
+    Sampling,
     check_lengths,
-    check_sampling,
     encode,
-    places,
+    plan_batches,
 )
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from aent.evaluation.config import EvalConfig
+
+def generate(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[Prompt],
+    sampling: Sampling | None = None,
+    *,
+    progress: Progress | None = None,
+) -> list[Sample]:
+    """Sample answers to every prompt, in the order of the prompts.
+
+    The entropy (nats) is that of the whole policy ``softmax(logits / temperature)``, before top-p
+    and top-k; greedy decoding reports it at temperature 1. It is computed from the logits that
+    generation produces anyway, one step at a time, so it costs no second forward pass.
+
+    Batch i draws from ``(seed, i)``: a run is reproducible, and neither the caller's random state
+    nor the model's mode and generation settings are changed. The generation settings stored with
+    the model (a repetition penalty, a default top-k) are ignored: only `sampling` applies.
+
+    Args:
+        model: a causal language model.
+        tokenizer: its tokenizer; its chat template is used for conversational prompts.
+        prompts: texts, or lists of messages with ``role`` and ``content``.
+        sampling: the settings; None takes the defaults of `Sampling`.
+        progress: called with how many answers are done and how many there will be.
+
+    Raises:
+        InputError: if a prompt is empty, or a prompt and its answer do not fit the model's context.
+    """
+    sampling = sampling or Sampling()
+    answers: list[Sample] = []
+    batches = TransformersSampler(model, tokenizer).batches(prompts, sampling)
+    with closing(batches):  # restores the model's mode and settings after an interruption
+        for batch in batches:
+            answers += batch
+            if progress is not None:
+                progress(len(answers), len(prompts) * sampling.samples)
+    return answers
 
 
 @dataclass(frozen=True)
@@ -43,144 +81,58 @@ class TransformersSampler:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device the model is on."""
         return self.policy.device
 
     def batches(
-        self, prompts: Sequence[Prompt], config: "EvalConfig", max_tokens: int, first: int = 0
+        self, prompts: Sequence[Prompt], sampling: Sampling, first: int = 0
     ) -> Generator[list[Sample]]:
-        """Yield what `generate` returns, batch by batch."""
-        return _batches(
-            self.policy,
-            self.tokenizer,
-            prompts,
-            samples=config.samples,
-            temperature=config.temperature,
-            top_p=config.top_p,
-            top_k=config.top_k,
-            max_tokens=max_tokens,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            first=first,
-        )
+        """Yield the answers of `generate` batch by batch, starting at batch `first`.
+
+        Raises:
+            InputError: as `generate`.
+        """
+        model, tokenizer = self.policy, self.tokenizer
+        encoded = [torch.tensor(encode(tokenizer, prompt), dtype=torch.long) for prompt in prompts]
+        # Not every architecture has a bound on positions.
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        check_lengths(encoded, sampling.max_tokens, context)
+        settings = _generation_config(model, tokenizer, sampling)
+        with _plain_evaluation(model):
+            for index, batch in enumerate(plan_batches(len(prompts), sampling)):
+                if index < first:
+                    continue
+                with _seeded(sampling.seed, index, model.device):
+                    answers = _draw(model, [encoded[prompt] for prompt, _ in batch], settings)
+                texts = tokenizer.batch_decode([ids for ids, _ in answers], skip_special_tokens=True)
+                yield [
+                    Sample(*place, text, ids, nats, _texts_to_keep(tokenizer, ids, *place))
+                    for place, text, (ids, nats) in zip(batch, texts, answers, strict=True)
+                ]
 
 
-def generate(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    prompts: Sequence[Prompt],
-    *,
-    samples: int = 1,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    top_k: int = 0,
-    max_tokens: int = 512,
-    batch_size: int = 512,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> list[Sample]:
-    """Sample answers to every prompt, in the order of the prompts.
-
-    The entropy (nats) is that of the whole policy ``softmax(logits / temperature)``, before top-p
-    and top-k; greedy decoding reports it at temperature 1. It is read off the logits that
-    generation computes anyway, one step at a time, so it costs no second forward pass.
-
-    Batch i draws from ``(seed, i)``: a run is reproducible, and neither the caller's random state
-    nor the model's mode and generation settings are changed. The generation settings that came
-    with the model (a repetition penalty, a default top-k) do not apply: only those given here do.
-
-    Args:
-        model: a causal language model.
-        tokenizer: its tokenizer; its chat template is used for conversational prompts.
-        prompts: texts, or lists of messages with ``role`` and ``content``.
-        samples: answers per prompt.
-        temperature: divides the logits; 0 decodes greedily.
-        top_p: keeps the likeliest tokens of this total probability; 1 keeps all.
-        top_k: keeps this many tokens; 0 keeps all.
-        max_tokens: tokens per answer at most.
-        batch_size: answers generated at a time.
-        seed: what the random draws depend on, with the batch size.
-        progress: called with how many answers are done and how many are due.
-
-    Raises:
-        InputError: where a setting is out of range, a prompt is empty, or a prompt and its answer
-            do not fit the context of the model.
-    """
-    answers: list[Sample] = []
-    batches = _batches(
-        model,
-        tokenizer,
-        prompts,
-        samples=samples,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        max_tokens=max_tokens,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    with closing(batches):  # or the model would stay in evaluation mode after an interruption
-        for batch in batches:
-            answers += batch
-            if progress is not None:
-                progress(len(answers), len(prompts) * samples)
-    return answers
-
-
-def _batches(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    prompts: Sequence[Prompt],
-    *,
-    samples: int,
-    temperature: float,
-    top_p: float,
-    top_k: int,
-    max_tokens: int,
-    batch_size: int,
-    seed: int,
-    first: int = 0,
-) -> Generator[list[Sample]]:
-    check_sampling(samples, temperature, top_p, top_k, max_tokens, batch_size, seed)
-    encoded = [torch.tensor(encode(tokenizer, prompt), dtype=torch.long) for prompt in prompts]
-    # Not every architecture has a bound on positions.
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    check_lengths(encoded, max_tokens, context)
-    settings = _settings(model, tokenizer, temperature, top_p, top_k, max_tokens)
-    with _as_found(model):
-        for index, batch in enumerate(places(len(prompts), samples, batch_size)):
-            if index < first:
-                continue
-            with _seeded(seed, index, model.device):
-                drawn = _draw(model, [encoded[problem] for problem, _ in batch], settings)
-            texts = tokenizer.batch_decode([ids for ids, _ in drawn], skip_special_tokens=True)
-            yield [
-                Sample(*place, text, *pair, _spelt(tokenizer, pair[0], *place))
-                for place, text, pair in zip(batch, texts, drawn, strict=True)
-            ]
-
-
-def _spelt(tokenizer: Any, tokens: Sequence[int], problem: int, sample: int) -> list[str] | None:
-    return token_texts(tokenizer, tokens) if problem < SPELT[0] and sample < SPELT[1] else None
+def _texts_to_keep(tokenizer: Any, tokens: Sequence[int], prompt: int, sample: int) -> list[str] | None:
+    kept = prompt < PROMPTS_WITH_TEXTS and sample < SAMPLES_WITH_TEXTS
+    return token_texts(tokenizer, tokens) if kept else None
 
 
 def token_texts(tokenizer: Any, tokens: Sequence[int]) -> list[str]:
-    """Return what each token adds to the text, special tokens included; together they are the text.
+    """Return what each token adds to the text, special tokens included; joined, they are the text.
 
-    A token by itself may decode to another text than in its place: its leading space is lost, or it is a
-    part of a character. Such a character stands at the last of its tokens.
+    A token decoded alone can differ from the same token in context: it loses its leading space, or it
+    is only part of a character. Such a character appears at the last of its tokens.
     """
 
     def text(start: int, end: int) -> str:
         decoded = tokenizer.decode(tokens[start:end], clean_up_tokenization_spaces=False)
         return decoded.rstrip("\N{REPLACEMENT CHARACTER}")
 
-    starts = [max(0, end - 8) for end in range(len(tokens))]  # a few tokens before it settle how it is read
+    starts = [max(0, end - 8) for end in range(len(tokens))]  # eight tokens are context enough
     return [text(start, end + 1)[len(text(start, end)) :] for end, start in enumerate(starts)]
 
 
 class _EntropyMeter:
-    """A logits processor that changes nothing and keeps the entropy of every step."""
+    """A logits processor that changes nothing and records the entropy of every step."""
 
     def __init__(self, temperature: float):
         self.temperature = temperature or 1.0
@@ -189,7 +141,7 @@ class _EntropyMeter:
     def __call__(
         self, tokens: Int[Tensor, "batch length"], logits: Float[Tensor, "batch vocab"]
     ) -> Float[Tensor, "batch vocab"]:
-        # The next token is not drawn yet; any target will do, since only the entropy is read.
+        # The next token is not drawn yet; any target will do, since only the entropy is used.
         stats = token_stats(logits, tokens[:, -1], temperature=self.temperature)
         self.steps.append(stats.entropy)
         return logits
@@ -220,64 +172,61 @@ def _draw(
     return [(ids[:end], nats[:end]) for ids, nats, end in rows]
 
 
-def _settings(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    temperature: float,
-    top_p: float,
-    top_k: int,
-    max_tokens: int,
-) -> Any:
+def _generation_config(model: Any, tokenizer: Any, sampling: Sampling) -> Any:
     from transformers import GenerationConfig
 
     ends = _end_tokens(model, tokenizer)
     pad = tokenizer.pad_token_id
-    # transformers refuses a whole number where it expects a float.
-    drawing = {"temperature": float(temperature), "top_p": float(top_p), "top_k": top_k}
+    # transformers rejects an int where it expects a float.
+    drawing = {
+        "temperature": float(sampling.temperature),
+        "top_p": float(sampling.top_p),
+        "top_k": sampling.top_k,
+    }
     return GenerationConfig(
-        do_sample=temperature > 0,
-        max_new_tokens=max_tokens,
+        do_sample=sampling.temperature > 0,
+        max_new_tokens=sampling.max_tokens,
         eos_token_id=ends or None,
         pad_token_id=pad if pad is not None else (ends or [0])[0],
         use_cache=True,
-        **(drawing if temperature else {}),
+        **(drawing if sampling.temperature else {}),
     )
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """Return the tokens that end an answer: the tokenizer's, and those of the model's settings."""
+    """Return the tokens that end an answer: the tokenizer's and those in the model's settings."""
     own = model.generation_config.eos_token_id
     listed = own if isinstance(own, list) else [own]
     return sorted({end for end in (*listed, tokenizer.eos_token_id) if end is not None})
 
 
 @contextmanager
-def _as_found(model: "PreTrainedModel") -> Iterator[None]:
-    """Put the model in evaluation mode with plain generation settings, and back afterwards.
+def _plain_evaluation(model: "PreTrainedModel") -> Iterator[None]:
+    """Put the model in evaluation mode with plain generation settings, and restore both afterwards.
 
     transformers fills what a call leaves unset from ``model.generation_config``, so that object is
-    emptied meanwhile; in place, since a PEFT model and its base share it.
+    emptied in the meantime; in place, because a PEFT model and its base share it.
     """
     from transformers import GenerationConfig
 
     modes = [(module, module.training) for module in model.modules()]
-    held = vars(model.generation_config)
-    found = dict(held)
+    current = vars(model.generation_config)
+    saved = dict(current)
     model.eval()
-    held.clear()
-    held.update(vars(GenerationConfig()))
+    current.clear()
+    current.update(vars(GenerationConfig()))
     try:
         yield
     finally:
-        held.clear()
-        held.update(found)
+        current.clear()
+        current.update(saved)
         for module, training in modes:
             module.training = training
 
 
 @contextmanager
 def _seeded(seed: int, batch: int, device: torch.device) -> Iterator[None]:
-    """Seed the draws of one batch without disturbing the random state of the caller."""
+    """Seed the draws of one batch without disturbing the caller's random state."""
     kind = "cuda" if device.type == "cpu" else device.type
     devices = range(torch.get_device_module(kind).device_count())
     with torch.random.fork_rng(devices, device_type=kind):

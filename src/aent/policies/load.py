@@ -1,10 +1,14 @@
-"""Models by folder or hub id: found before a run starts, loaded for an evaluation."""
+"""Models by folder or hub id: checked before a run starts, loaded for an evaluation."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aent.errors import InputError
+from aent.policies.sampling import Sampler
+
+Backend = Literal["transformers", "vllm"]
+"""The library that samples answers."""
 
 LOADING = {
     "model_revision": "revision",
@@ -12,20 +16,20 @@ LOADING = {
     "attn_implementation": "attn_implementation",
     "trust_remote_code": "trust_remote_code",
 }
-"""Flags of TRL's ModelConfig, and what `from_pretrained` calls them."""
+"""Flags of TRL's ModelConfig, and their names in `from_pretrained`."""
 
 
 def loading_options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick the options of `from_pretrained` out of the trainer section of a recipe."""
+    """Return the options of `from_pretrained` that the trainer section of a recipe sets."""
     return {theirs: settings[ours] for ours, theirs in LOADING.items() if ours in settings}
 
 
 def check_model(name: str, **options: Any) -> None:
-    """Raise where there is no model of this name, without loading its weights.
+    """Check that a model of this name exists, without loading its weights.
 
     Raises:
-        InputError: if a local folder has no config, weights or tokenizer, or nothing of this name is
-            found here or on the hub.
+        InputError: if a local folder has no config, weights or tokenizer, or the name is neither a
+            folder here nor a model on the hub.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -62,7 +66,11 @@ def _check_folder(folder: Path) -> None:
 
 
 def load_model(name: str, **options: Any) -> tuple[Any, Any]:
-    """Load a causal language model (or PEFT adapter) and its tokenizer, on the GPU where there is one."""
+    """Load a causal language model (or PEFT adapter) and its tokenizer, onto the GPU if there is one.
+
+    Raises:
+        InputError: as `check_model`.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -78,3 +86,18 @@ def load_model(name: str, **options: Any) -> tuple[Any, Any]:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def load_sampler(name: str, backend: Backend = "transformers") -> Sampler:
+    """Load a model for sampling: with transformers, which reports entropy, or with vLLM.
+
+    Raises:
+        InputError: as `check_model`, or as `aent.policies.vllm.check_vllm`.
+    """
+    if backend == "vllm":
+        from aent.policies.vllm import load_vllm
+
+        return load_vllm(name)
+    from aent.policies.generate import TransformersSampler
+
+    return TransformersSampler(*load_model(name))

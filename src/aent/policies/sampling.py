@@ -1,22 +1,64 @@
-"""How answers are sampled: the settings, and what every sampler gives."""
+"""Sampling answers: the settings, what a sampler returns, and how prompts become tokens."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 
 from aent.errors import InputError
 
-if TYPE_CHECKING:
-    from aent.evaluation.config import EvalConfig
-
 Prompt = str | Sequence[Mapping[str, str]]
+"""A text, or a conversation: messages with ``role`` and ``content``."""
 
 Progress = Callable[[int, int], None]
+"""Called with how many answers are done and how many there will be."""
 
-SPELT = (8, 4)
-"""Of how many prompts, and of how many answers to each, the tokens are kept as texts."""
+PROMPTS_WITH_TEXTS, SAMPLES_WITH_TEXTS = 8, 4
+"""Token texts are kept for this many samples of each of this many prompts, from the first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How answers are drawn from a policy.
+
+    Raises:
+        InputError: naming the setting that is out of range.
+    """
+
+    samples: int = 1
+    """Answers per prompt."""
+    temperature: float = 1.0
+    """Divides the logits; 0 decodes greedily, with one sample."""
+    top_p: float = 1.0
+    """Keeps the likeliest tokens of this total probability; 1 keeps all."""
+    top_k: int = 0
+    """Keeps this many tokens; 0 keeps all."""
+    max_tokens: int = 512
+    """Tokens per answer at most."""
+    batch_size: int = 512
+    """Answers generated at a time."""
+    seed: int = 0
+    """Seed of the random draws, which also depend on the batch size."""
+
+    def __post_init__(self) -> None:
+        rules = {
+            "samples": (self.samples >= 1, "at least 1"),
+            "temperature": (0 <= self.temperature < float("inf"), "0 (greedy) or positive"),
+            "top_p": (0 < self.top_p <= 1, "in (0, 1]; 1 keeps every token"),
+            "top_k": (self.top_k >= 0, "0 (keeps every token) or positive"),
+            "max_tokens": (self.max_tokens >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "seed": (self.seed >= 0, "0 or positive"),
+        }
+        for name, (holds, allowed) in rules.items():
+            if not holds:
+                raise InputError(f"{name} must be {allowed}, got {getattr(self, name)}.")
+        if self.temperature == 0 and self.samples != 1:
+            raise InputError(
+                f"temperature 0 decodes greedily, so {self.samples} samples would all be the same. "
+                f"Set samples to 1 or raise the temperature."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +72,15 @@ class Sample:
     completion: str
     """The text, without special tokens."""
     tokens: list[int]
-    """The token ids, up to and with the end-of-text token."""
+    """The token ids, up to and including the end-of-text token."""
     entropy: list[float] | None
-    """The entropy of the policy at each of the tokens, in nats; None where it was not measured."""
+    """The entropy of the policy at each token, in nats; None where it was not measured."""
     texts: list[str] | None = None
-    """The text of each of the tokens, of the first `SPELT` answers; None for the rest."""
+    """The text of each token; None beyond the first `PROMPTS_WITH_TEXTS` and `SAMPLES_WITH_TEXTS`."""
 
 
 class Sampler(Protocol):
-    """Where the answers of an evaluation come from."""
+    """A source of answers: a model together with what runs it."""
 
     @property
     def model(self) -> str:
@@ -47,60 +89,27 @@ class Sampler(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """What it runs on."""
+        """The device the model runs on."""
         ...
 
     def batches(
-        self, prompts: Sequence[Prompt], config: "EvalConfig", max_tokens: int, first: int = 0
+        self, prompts: Sequence[Prompt], sampling: Sampling, first: int = 0
     ) -> Generator[list[Sample]]:
-        """Yield the answers batch by batch, from batch `first` on; a batch depends on no other."""
+        """Yield the answers batch by batch, starting at batch `first`; no batch depends on another."""
         ...
 
 
-def places(problems: int, samples: int, batch_size: int) -> list[list[tuple[int, int]]]:
-    """Return (problem, sample) of every answer that is due, in batches."""
-    due = [(problem, sample) for problem in range(problems) for sample in range(samples)]
-    return [due[start : start + batch_size] for start in range(0, len(due), batch_size)]
-
-
-def check_sampling(
-    samples: int,
-    temperature: float,
-    top_p: float,
-    top_k: int,
-    max_tokens: int,
-    batch_size: int,
-    seed: int,
-) -> None:
-    """Check the settings of `generate`.
-
-    Raises:
-        InputError: naming the setting that is out of range.
-    """
-    rules = [
-        ("samples", samples, samples >= 1, "at least 1"),
-        ("temperature", temperature, 0 <= temperature < float("inf"), "0 (greedy) or positive"),
-        ("top_p", top_p, 0 < top_p <= 1, "in (0, 1]; 1 keeps every token"),
-        ("top_k", top_k, top_k >= 0, "0 (keeps every token) or positive"),
-        ("max_tokens", max_tokens, max_tokens >= 1, "at least 1"),
-        ("batch_size", batch_size, batch_size >= 1, "at least 1"),
-        ("seed", seed, seed >= 0, "0 or positive"),
-    ]
-    for name, value, holds, allowed in rules:
-        if not holds:
-            raise InputError(f"{name} must be {allowed}, got {value}.")
-    if temperature == 0 and samples != 1:
-        raise InputError(
-            f"temperature 0 decodes greedily, so {samples} samples would all be the same. "
-            f"Set samples to 1 or raise the temperature."
-        )
+def plan_batches(prompts: int, sampling: Sampling) -> list[list[tuple[int, int]]]:
+    """Return (prompt, sample) of every answer to draw, in batches."""
+    answers = [(prompt, sample) for prompt in range(prompts) for sample in range(sampling.samples)]
+    return [answers[i : i + sampling.batch_size] for i in range(0, len(answers), sampling.batch_size)]
 
 
 def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     """Return the tokens of a prompt; a conversation goes through the chat template.
 
     Raises:
-        InputError: where it is a conversation and the tokenizer has no chat template.
+        InputError: for a conversation, if the tokenizer has no chat template.
     """
     if isinstance(prompt, str):
         return tokenizer(prompt)["input_ids"]

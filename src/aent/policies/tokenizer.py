@@ -1,4 +1,4 @@
-"""A character tokenizer whose vocabulary is as large as one likes."""
+"""A character tokenizer with a vocabulary of any size."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -12,13 +12,13 @@ SPECIAL = ("<pad>", "<eos>", "<unk>")
 
 
 def character_tokenizer(alphabet: Iterable[str], vocab_size: int) -> "PreTrainedTokenizerFast":
-    """Make a tokenizer with one token per character and filler up to `vocab_size`.
+    """Return a tokenizer with one token per character and filler tokens up to `vocab_size`.
 
-    The filler tokens (``<0>``, ``<1>``, ...) never stand for text that is read, but a policy can write
-    them: they are the useless part of the action space on which the AEnt paper's argument rests.
+    No input text ever becomes a filler token (``<0>``, ``<1>``, ...), but a policy can sample them: they are
+    the useless part of the action space on which the AEnt paper's argument rests.
 
     Raises:
-        InputError: if `vocab_size` does not hold the alphabet and three special tokens.
+        InputError: if `vocab_size` is too small for the alphabet and three special tokens.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

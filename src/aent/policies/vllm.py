@@ -1,26 +1,23 @@
-"""Sampling answers with vLLM: the same prompts and settings, many times as fast on a GPU."""
+"""Sampling answers with vLLM: the same prompts and settings, many times faster on a GPU."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from aent.errors import InputError
-from aent.policies.sampling import Prompt, Sample, check_lengths, encode, places
-
-if TYPE_CHECKING:
-    from aent.evaluation.config import EvalConfig
+from aent.policies.sampling import Prompt, Sample, Sampling, check_lengths, encode, plan_batches
 
 
 @dataclass(frozen=True)
 class VLLMSampler:
     """Answers of a model that vLLM has loaded (`load_vllm`); it reports no entropy.
 
-    Every answer is a request with a seed of its own, made of the seed, the problem and the sample.
+    Every answer is a request with its own seed, derived from the seed, the prompt and the sample.
     vLLM does not promise the same text for the same seed on another machine or version.
     """
 
@@ -31,23 +28,23 @@ class VLLMSampler:
 
     @property
     def device(self) -> torch.device:
-        """What vLLM runs on here."""
+        """The device vLLM uses here."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def batches(
-        self, prompts: Sequence[Prompt], config: "EvalConfig", max_tokens: int, first: int = 0
+        self, prompts: Sequence[Prompt], sampling: Sampling, first: int = 0
     ) -> Generator[list[Sample]]:
-        """Yield the answers batch by batch, from batch `first` on.
+        """Yield the answers batch by batch, starting at batch `first`.
 
         Raises:
-            InputError: where a prompt is empty, or does not fit the context with its answer.
+            InputError: if a prompt is empty, or a prompt and its answer do not fit the context.
         """
         tokenizer = self.engine.get_tokenizer()
         encoded = [encode(tokenizer, prompt) for prompt in prompts]
-        check_lengths(encoded, max_tokens, self.engine.llm_engine.model_config.max_model_len)
-        for batch in places(len(prompts), config.samples, config.batch_size)[first:]:
-            requests = [{"prompt_token_ids": encoded[problem]} for problem, _ in batch]
-            settings = [_sampling(config, max_tokens, *place) for place in batch]
+        check_lengths(encoded, sampling.max_tokens, self.engine.llm_engine.model_config.max_model_len)
+        for batch in plan_batches(len(prompts), sampling)[first:]:
+            requests = [{"prompt_token_ids": encoded[prompt]} for prompt, _ in batch]
+            settings = [_request_settings(sampling, *place) for place in batch]
             outputs = self.engine.generate(requests, settings, use_tqdm=False)
             answers = [output.outputs[0] for output in outputs]
             yield [
@@ -57,10 +54,10 @@ class VLLMSampler:
 
 
 def check_vllm(model: str) -> None:
-    """Raise where vLLM cannot be used for a model, without loading either.
+    """Check that vLLM can serve a model, without loading either.
 
     Raises:
-        InputError: where vLLM is not installed, or the folder is a PEFT adapter.
+        InputError: if vLLM is not installed, or the folder is a PEFT adapter.
     """
     if find_spec("vllm") is None:
         raise InputError(
@@ -75,7 +72,7 @@ def check_vllm(model: str) -> None:
 
 
 def load_vllm(model: str, **options: Any) -> VLLMSampler:
-    """Load a model folder or hub id into vLLM; `options` go to ``vllm.LLM``.
+    """Load a model folder or hub id into vLLM; `options` are passed to ``vllm.LLM``.
 
     Raises:
         InputError: as `check_vllm`.
@@ -86,14 +83,14 @@ def load_vllm(model: str, **options: Any) -> VLLMSampler:
     return VLLMSampler(model, LLM(model=model, **options))
 
 
-def _sampling(config: "EvalConfig", max_tokens: int, problem: int, sample: int) -> Any:
+def _request_settings(sampling: Sampling, prompt: int, sample: int) -> Any:
     from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
 
-    seed = np.random.SeedSequence((config.seed, problem, sample)).generate_state(1)[0]
+    seed = np.random.SeedSequence((sampling.seed, prompt, sample)).generate_state(1)[0]
     return SamplingParams(
-        temperature=config.temperature,
-        top_p=config.top_p,
-        top_k=config.top_k or -1,  # every version reads -1 as all; not every one 0
-        max_tokens=max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k or -1,  # every version reads -1 as all; not every version accepts 0
+        max_tokens=sampling.max_tokens,
         seed=int(seed),
     )

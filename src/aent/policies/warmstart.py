@@ -1,4 +1,4 @@
-"""Make a small policy from scratch and give it a supervised warm start."""
+"""Small policies made from scratch, with a supervised warm start on demonstrations of a task."""
 
 import hashlib
 import json
@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError, unknown
+from aent.records import json_text, write
 from aent.tasks import Demonstrated, Task
 
 ARCHITECTURES = ("llama", "qwen3")
 GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What tells a process that it is one of several."""
+"""Environment variables that tell a process it is one of several."""
 FORMAT = 1
-"""Raised when a change makes policies in old caches stale."""
+"""Increased when a change makes policies in old caches stale."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warmstart:
-    """A policy to make: its shape, its vocabulary and the supervised training it gets.
+    """A policy to make: its shape, its vocabulary and its supervised training.
 
     Raises:
         InputError: for an unknown architecture or a field out of range.
@@ -32,7 +33,7 @@ class Warmstart:
     arch: str = "llama"
     """Architecture: llama or qwen3."""
     vocab_size: int = 1024
-    """Tokens in the vocabulary, from 64 to 32768; most of them are useless to the task."""
+    """Tokens in the vocabulary, from 64 to 32768; most of them are useless for the task."""
     hidden_size: int = 96
     """Width."""
     layers: int = 3
@@ -48,7 +49,7 @@ class Warmstart:
     learning_rate: float = 2e-3
     """Peak learning rate of AdamW (linear decay)."""
     seed: int = 0
-    """Seed of weights and demonstrations."""
+    """Seed of the weights and the demonstrations."""
 
     def __post_init__(self) -> None:
         if self.arch not in ARCHITECTURES:
@@ -68,12 +69,12 @@ class Warmstart:
 def warmstart(config: Warmstart, task: Task, folder: Path, *, callbacks: list[Any] | None = None) -> Path:
     """Train the policy on demonstrations of `task` and save it to `folder`.
 
-    The result is an ordinary transformers folder (safetensors), with what it was made from in
-    ``warmstart.json``. Demonstrations come from the training side of the task.
+    The result is an ordinary transformers folder (safetensors); ``warmstart.json`` in it records the
+    settings. Demonstrations come from the training side of the task.
 
     Raises:
-        InputError: if `folder` already holds something, the task has no demonstrations, or one holds
-            characters that its alphabet lacks.
+        InputError: if `folder` is not empty, the task has no demonstrations, or a demonstration has
+            characters that the task's alphabet lacks.
     """
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; give a new folder for the policy, or remove it")
@@ -84,15 +85,15 @@ def warmstart(config: Warmstart, task: Task, folder: Path, *, callbacks: list[An
         trainer.train()
     trainer.model.save_pretrained(folder)
     trainer.processing_class.save_pretrained(folder)
-    (folder / "warmstart.json").write_text(json.dumps(_made_from(config, task), indent=2) + "\n")
+    write(folder / "warmstart.json", json_text(_settings(config, task), indent=2) + "\n")
     return folder
 
 
 def check_demonstrations(task: Task) -> Demonstrated:
-    """Return the task where it can show how its problems are solved (`Demonstrated`).
+    """Return the task if it has demonstrations of how its problems are solved (`Demonstrated`).
 
     Raises:
-        InputError: if it cannot.
+        InputError: if it has none.
     """
     if not isinstance(task, Demonstrated):
         lacks = [part for part in ("alphabet", "max_length", "demonstrations") if not hasattr(task, part)]
@@ -106,60 +107,66 @@ def check_demonstrations(task: Task) -> Demonstrated:
 def cached_policy(
     config: Warmstart, task: Task, *, callbacks: Callable[[], list[Any]] = list
 ) -> tuple[Path, bool]:
-    """Return the folder of the policy, making it on the first call, and whether it was there already.
+    """Return the folder of the policy, which the first call makes, and whether it already existed.
 
-    The cache is ``$AENT_CACHE``, else ``aent`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. A policy is
-    built aside and moved into place, so an interrupted run leaves no half-made one.
+    The cache is ``$AENT_CACHE``, else ``aent`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. A policy is built
+    in a temporary folder and moved into place, so an interrupted run leaves no incomplete policy.
+
+    Raises:
+        InputError: as `warmstart`.
     """
     check_demonstrations(task)
-    spec = json.dumps(_made_from(config, task), sort_keys=True)
+    spec = json.dumps(_settings(config, task), sort_keys=True)
     folder = cache_folder() / f"policy-{hashlib.sha256(spec.encode()).hexdigest()[:16]}"
     if folder.exists():
         return folder, True
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            _in_a_process_of_its_own(config, task, aside)
+            _warmstart_in_new_process(config, task, draft)
         else:
-            warmstart(config, task, aside, callbacks=callbacks())
-        if not folder.exists():  # another process may have been quicker
-            aside.rename(folder)
+            warmstart(config, task, draft, callbacks=callbacks())
+        if not folder.exists():  # another process may have been faster
+            draft.rename(folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
     return folder, False
 
 
-def _in_a_process_of_its_own(config: Warmstart, task: Task, folder: Path) -> None:
-    """Warm-start outside the process group of a distributed run, whose other ranks are waiting."""
-    process = multiprocessing.get_context("spawn").Process(target=_alone, args=(config, task, folder))
+def _warmstart_in_new_process(config: Warmstart, task: Task, folder: Path) -> None:
+    """Warm-start outside the process group of a distributed run, while the other ranks wait."""
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=_warmstart_alone, args=(config, task, folder))
     process.start()
     process.join()
     if process.exitcode != 0:
         raise InputError("the warm start failed in its own process; make the policy first: aent warmstart")
 
 
-def _alone(config: Warmstart, task: Task, folder: Path) -> None:
+def _warmstart_alone(config: Warmstart, task: Task, folder: Path) -> None:
+    """Warm-start in a process that does not know it belongs to a distributed run."""
     for name in list(os.environ):
         if name.startswith(("TORCHELASTIC_", "ACCELERATE_USE_F", "ACCELERATE_USE_D")) or name in GROUP:
             del os.environ[name]
     warmstart(config, task, folder)
 
 
-def _made_from(config: Warmstart, task: Task) -> dict[str, Any]:
-    settings = asdict(task) if is_dataclass(task) else {}
-    return {"format": FORMAT, "task": {"name": task.name, **settings}, **asdict(config)}
+def _settings(config: Warmstart, task: Task) -> dict[str, Any]:
+    """Return everything a policy depends on, for its cache key and ``warmstart.json``."""
+    fields = asdict(task) if is_dataclass(task) else {}
+    return {"format": FORMAT, "task": {"name": task.name, **fields}, **asdict(config)}
 
 
 def cache_folder() -> Path:
-    """Where policies made from scratch are kept."""
+    """Return the folder in which policies made from scratch are cached."""
     if "AENT_CACHE" in os.environ:
         return Path(os.environ["AENT_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aent"
 
 
 def small_model(config: Warmstart, tokenizer: Any) -> Any:
-    """Make the untrained model: a Llama or Qwen3 decoder of the configured shape."""
+    """Return the untrained model: a Llama or Qwen3 decoder of the configured shape."""
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
     set_seed(config.seed)
@@ -182,10 +189,10 @@ def small_model(config: Warmstart, tokenizer: Any) -> Any:
 
 
 def _check_characters(demonstrations: Iterable[Any], alphabet: str) -> None:
-    """Raise where a demonstration could not be written with one token per character.
+    """Check that every demonstration can be written with one token per character.
 
     Raises:
-        InputError: naming the characters and the first row that holds one.
+        InputError: naming the foreign characters and the first row that has one.
     """
     known = set(alphabet)
     for index, row in enumerate(demonstrations):

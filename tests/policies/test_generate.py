@@ -6,24 +6,24 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from aent.errors import InputError
-from aent.evaluation import generate
-from aent.policies.generate import token_texts
+from aent.policies.generate import generate, token_texts
+from aent.policies.sampling import Sampling
 
 PROMPTS = ["1+1=", "abcdefgh12345=", "7"]
 
 
 def test_a_seed_fixes_the_answers(model, tokenizer):
     draw = {"samples": 4, "max_tokens": 8, "batch_size": 5}
-    first = generate(model, tokenizer, PROMPTS, seed=1, **draw)
+    first = generate(model, tokenizer, PROMPTS, Sampling(seed=1, **draw))
     torch.manual_seed(99)
-    assert generate(model, tokenizer, PROMPTS, seed=1, **draw) == first
-    assert generate(model, tokenizer, PROMPTS, seed=2, **draw) != first
+    assert generate(model, tokenizer, PROMPTS, Sampling(seed=1, **draw)) == first
+    assert generate(model, tokenizer, PROMPTS, Sampling(seed=2, **draw)) != first
     assert [(a.problem, a.sample) for a in first] == [(p, s) for p in range(3) for s in range(4)]
     assert len({tuple(answer.tokens) for answer in first}) > 6
 
 
 def test_every_batch_draws_anew(model, tokenizer):
-    found = generate(model, tokenizer, ["1+1="], samples=8, max_tokens=8, batch_size=2)
+    found = generate(model, tokenizer, ["1+1="], Sampling(samples=8, max_tokens=8, batch_size=2))
     assert len({tuple(answer.tokens) for answer in found}) > 4
 
 
@@ -34,7 +34,7 @@ def test_the_caller_keeps_its_random_state_and_the_model_its_settings(model, tok
     model.generation_config.top_k = 3
     settings = model.generation_config.to_dict()
     state = torch.get_rng_state()
-    generate(model, tokenizer, PROMPTS, max_tokens=4)
+    generate(model, tokenizer, PROMPTS, Sampling(max_tokens=4))
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
     assert model.model.layers[1].training
@@ -51,43 +51,35 @@ def test_the_model_is_left_as_found_after_an_error(model, tokenizer):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(model, tokenizer, PROMPTS, max_tokens=2, progress=interrupt)
+        generate(model, tokenizer, PROMPTS, Sampling(max_tokens=2), progress=interrupt)
     assert model.training
     assert model.generation_config.to_dict() == settings
 
 
 def test_settings_that_came_with_the_model_do_not_apply(model, tokenizer):
-    plain = generate(model, tokenizer, PROMPTS, samples=4, max_tokens=8)
+    plain = generate(model, tokenizer, PROMPTS, Sampling(samples=4, max_tokens=8))
     model.generation_config.update(
         top_k=1, repetition_penalty=9.0, min_p=0.5, temperature=0.1, suppress_tokens=[5, 6, 7]
     )
-    assert generate(model, tokenizer, PROMPTS, samples=4, max_tokens=8) == plain
+    assert generate(model, tokenizer, PROMPTS, Sampling(samples=4, max_tokens=8)) == plain
 
 
 def test_greedy_is_the_likeliest_token_and_does_not_depend_on_the_batch(model, tokenizer):
-    alone = generate(model, tokenizer, PROMPTS, temperature=0, max_tokens=8, batch_size=1)
-    together = generate(model, tokenizer, PROMPTS, temperature=0, max_tokens=8, batch_size=3)
+    alone = generate(model, tokenizer, PROMPTS, Sampling(temperature=0, max_tokens=8, batch_size=1))
+    together = generate(model, tokenizer, PROMPTS, Sampling(temperature=0, max_tokens=8, batch_size=3))
     assert [a.tokens for a in alone] == [a.tokens for a in together]
     for one, other in zip(alone, together, strict=True):
         assert one.entropy == pytest.approx(other.entropy, abs=1e-4)
         logits = _logits(model, tokenizer, one)
         assert logits.argmax(-1).tolist() == one.tokens
-    top = generate(model, tokenizer, PROMPTS, top_k=1, max_tokens=8)
+    top = generate(model, tokenizer, PROMPTS, Sampling(top_k=1, max_tokens=8))
     assert [a.tokens for a in top] == [a.tokens for a in alone]
 
 
 @pytest.mark.parametrize(("temperature", "top_p", "top_k"), [(1, 1, 0), (0.7, 1, 0), (2, 0.5, 5)])
 def test_entropy_agrees_with_each_answer_on_its_own(model, tokenizer, temperature, top_p, top_k):
-    found = generate(
-        model,
-        tokenizer,
-        PROMPTS,
-        samples=3,
-        max_tokens=10,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-    )
+    sampling = Sampling(samples=3, max_tokens=10, temperature=temperature, top_p=top_p, top_k=top_k)
+    found = generate(model, tokenizer, PROMPTS, sampling)
     for answer in found:
         policy = torch.distributions.Categorical(logits=_logits(model, tokenizer, answer) / temperature)
         assert answer.entropy == pytest.approx(policy.entropy().tolist(), abs=1e-4)
@@ -97,7 +89,7 @@ def test_entropy_agrees_with_each_answer_on_its_own(model, tokenizer, temperatur
 
 
 def test_tokens_are_drawn_from_the_policy(model, tokenizer):
-    found = generate(model, tokenizer, ["1+1="], samples=3000, max_tokens=1, temperature=1.5)
+    found = generate(model, tokenizer, ["1+1="], Sampling(samples=3000, max_tokens=1, temperature=1.5))
     counts = torch.bincount(torch.tensor([a.tokens[0] for a in found]), minlength=40)
     due = (_logits(model, tokenizer, found[0])[0] / 1.5).softmax(-1)
     # Standard deviation of a frequency is at most 0.5 / sqrt(3000) = 0.009.
@@ -106,7 +98,7 @@ def test_tokens_are_drawn_from_the_policy(model, tokenizer):
 
 def test_an_answer_ends_with_its_first_end_token(model, tokenizer):
     model.generation_config.eos_token_id = [5, 6]  # besides the tokenizer's own, 1
-    found = generate(model, tokenizer, PROMPTS, samples=40, max_tokens=30)
+    found = generate(model, tokenizer, PROMPTS, Sampling(samples=40, max_tokens=30))
     ends = {answer.tokens[-1] for answer in found if len(answer.tokens) < 30}
     assert ends == {1, 5, 6}
     for answer in found:
@@ -120,21 +112,21 @@ def test_without_an_end_token_answers_have_full_length(model, tokenizer):
     model.generation_config.eos_token_id = None
     model.config.eos_token_id = None
     tokenizer.eos_token = None
-    found = generate(model, tokenizer, PROMPTS, samples=20, max_tokens=20)
+    found = generate(model, tokenizer, PROMPTS, Sampling(samples=20, max_tokens=20))
     assert {len(answer.tokens) for answer in found} == {20}
     assert any(1 in answer.tokens[:-1] for answer in found)
 
 
 def test_a_tokenizer_needs_no_padding_token(model, tokenizer):
-    due = generate(model, tokenizer, PROMPTS, temperature=0, max_tokens=6)
+    due = generate(model, tokenizer, PROMPTS, Sampling(temperature=0, max_tokens=6))
     tokenizer.pad_token = None
-    assert generate(model, tokenizer, PROMPTS, temperature=0, max_tokens=6) == due
+    assert generate(model, tokenizer, PROMPTS, Sampling(temperature=0, max_tokens=6)) == due
 
 
 def test_conversations_go_through_the_chat_template(model, tokenizer):
     chats = [[{"role": "user", "content": text}] for text in ("1+1", "abc")]
-    talked = generate(model, tokenizer, chats, samples=2, max_tokens=6)
-    assert talked == generate(model, tokenizer, ["1+1=", "abc="], samples=2, max_tokens=6)
+    talked = generate(model, tokenizer, chats, Sampling(samples=2, max_tokens=6))
+    assert talked == generate(model, tokenizer, ["1+1=", "abc="], Sampling(samples=2, max_tokens=6))
 
 
 def test_a_conversation_without_a_template_is_refused(model, tokenizer):
@@ -174,36 +166,21 @@ def test_the_texts_of_tokens_put_together_are_the_text():
 
 def test_progress_counts_answers(model, tokenizer):
     seen = []
-    generate(
-        model,
-        tokenizer,
-        PROMPTS,
-        samples=2,
-        max_tokens=2,
-        batch_size=4,
-        progress=lambda done, due: seen.append((done, due)),
-    )
+    sampling = Sampling(samples=2, max_tokens=2, batch_size=4)
+    generate(model, tokenizer, PROMPTS, sampling, progress=lambda done, due: seen.append((done, due)))
     assert seen == [(4, 6), (6, 6)]
 
 
 @pytest.mark.parametrize(
-    ("prompts", "settings", "message"),
+    ("prompts", "max_tokens", "message"),
     [
-        (["1"], {"temperature": 0, "samples": 2}, "greedily"),
-        (["1"], {"temperature": -1}, "temperature"),
-        (["1"], {"temperature": float("nan")}, "temperature"),
-        (["1"], {"top_p": 0}, "top_p"),
-        (["1"], {"top_k": -1}, "top_k"),
-        (["1"], {"samples": 0}, "samples"),
-        (["1"], {"seed": -1}, "seed"),
-        (["1"], {"batch_size": 0}, "batch_size"),
-        (["1", ""], {"max_tokens": 4}, "prompt 1 has no tokens"),
-        (["1", "1" * 60], {"max_tokens": 5}, "prompt 1 has 60 tokens.*context of 64"),
+        (["1", ""], 4, "prompt 1 has no tokens"),
+        (["1", "1" * 60], 5, "prompt 1 has 60 tokens.*context of 64"),
     ],
 )
-def test_bad_input_is_refused(model, tokenizer, prompts, settings, message):
+def test_prompts_that_are_empty_or_too_long_are_refused(model, tokenizer, prompts, max_tokens, message):
     with pytest.raises(InputError, match=message):
-        generate(model, tokenizer, prompts, **settings)
+        generate(model, tokenizer, prompts, Sampling(max_tokens=max_tokens))
 
 
 def _logits(model, tokenizer, answer):

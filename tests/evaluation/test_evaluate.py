@@ -6,7 +6,7 @@ from datasets import Dataset
 
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, evaluate, load_results
-from aent.policies.sampling import SPELT
+from aent.policies.sampling import PROMPTS_WITH_TEXTS, SAMPLES_WITH_TEXTS
 from aent.tasks.task import Task
 
 
@@ -63,7 +63,9 @@ def test_the_tokens_of_the_first_answers_are_kept_with_their_entropies(model, to
     task = Letters(wanted=tuple("abcdefghij"))
     found = evaluate(model, tokenizer, task, EvalConfig(samples=6, batch_size=7))
     kept = [r for r in found.records if r.token_texts is not None]
-    assert [(r.problem, r.sample) for r in kept] == [(p, s) for p in range(SPELT[0]) for s in range(SPELT[1])]
+    assert [(r.problem, r.sample) for r in kept] == [
+        (p, s) for p in range(PROMPTS_WITH_TEXTS) for s in range(SAMPLES_WITH_TEXTS)
+    ]
     for r in kept:
         assert re.sub("<end>|<pad>", "", "".join(r.token_texts)) == r.completion
         assert len(r.token_texts) == len(r.token_entropy) == r.length

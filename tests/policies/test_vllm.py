@@ -7,8 +7,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from aent.errors import InputError
-from aent.evaluation import EvalConfig, load_vllm, measure
-from aent.policies.sampling import Sample
+from aent.evaluation import EvalConfig, measure
+from aent.policies.sampling import Sample, Sampling
+from aent.policies.vllm import load_vllm
 from aent.tasks import MathTask
 
 
@@ -48,12 +49,12 @@ def sampler(monkeypatch, tokenizer):
     return made
 
 
-CONFIG = EvalConfig(samples=2, temperature=0.6, top_p=0.95, top_k=20, batch_size=3, seed=7)
+SAMPLING = Sampling(samples=2, temperature=0.6, top_p=0.95, top_k=20, max_tokens=9, batch_size=3, seed=7)
 
 
 def test_every_answer_is_a_request_with_its_own_seed(sampler):
     assert (sampler.engine.model, sampler.engine.options) == ("some/model", {"dtype": "bfloat16"})
-    batches = list(sampler.batches(["1+1=", [{"role": "user", "content": "12"}]], CONFIG, 9))
+    batches = list(sampler.batches(["1+1=", [{"role": "user", "content": "12"}]], SAMPLING))
     requests = [request for prompts, _ in sampler.engine.calls for request in prompts]
     assert [len(prompts) for prompts, _ in sampler.engine.calls] == [3, 1]
     assert requests[0] == requests[1] == {"prompt_token_ids": [3, 38, 3, 39]}  # 1 + 1 =
@@ -68,18 +69,18 @@ def test_every_answer_is_a_request_with_its_own_seed(sampler):
 
 def test_a_later_batch_does_not_depend_on_the_ones_before(sampler):
     prompts = ["1+1=", "7"]
-    assert list(sampler.batches(prompts, CONFIG, 9, first=1)) == list(sampler.batches(prompts, CONFIG, 9))[1:]
+    assert list(sampler.batches(prompts, SAMPLING, first=1)) == list(sampler.batches(prompts, SAMPLING))[1:]
 
 
 def test_all_tokens_and_greedy_decoding(sampler):
-    list(sampler.batches(["1"], EvalConfig(samples=1, temperature=0), 5))
+    list(sampler.batches(["1"], Sampling(temperature=0, max_tokens=5)))
     params = sampler.engine.calls[0][1][0]
     assert (params.temperature, params.top_k, params.top_p) == (0, -1, 1)
 
 
 def test_prompts_must_fit_the_context_vllm_has(sampler):
     with pytest.raises(InputError, match=r"prompt 0 has 60 tokens.*context of 64"):
-        list(sampler.batches(["1" * 60], CONFIG, 5))
+        list(sampler.batches(["1" * 60], SAMPLING))
 
 
 def test_an_evaluation_without_entropy(sampler, tmp_path):

@@ -1,0 +1,98 @@
+"""One model evaluated on one task or several, in one folder."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aent.errors import InputError
+from aent.evaluation.config import EvalConfig
+from aent.evaluation.evaluate import measure, settings
+from aent.evaluation.journal import Journal
+from aent.evaluation.results import Evaluation, load_results
+from aent.evaluation.table import summary
+from aent.policies.load import Backend, check_model, load_sampler
+from aent.policies.sampling import Progress
+from aent.policies.vllm import check_vllm
+from aent.records import json_text, write
+from aent.tasks import Task
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """The evaluations of a model: one per task, in `folder`, or in a subfolder each if there are several."""
+
+    model: str
+    """A transformers folder, a PEFT adapter or a hub id."""
+    backend: Backend
+    config: EvalConfig
+    tasks: Mapping[str, Task]
+    """By name."""
+    folder: Path
+    journals: Mapping[str, Journal]
+    """By the name of the task."""
+
+    @classmethod
+    def open(
+        cls, model: str, tasks: Mapping[str, Task], config: EvalConfig, folder: Path, backend: Backend
+    ) -> "Suite":
+        """Start the evaluations, or resume those in the folder; the model is not loaded yet.
+
+        Raises:
+            InputError: if there is no such model, vLLM cannot serve it, a split is empty, or the folder
+                holds something else or cannot be written.
+        """
+        check_model(model)
+        if backend == "vllm":
+            check_vllm(model)
+        to_open = {name: settings(task, config, model, backend) for name, task in tasks.items()}
+        try:
+            journals = {
+                name: Journal.open(folder / name if len(tasks) > 1 else folder, each, config.batch_size)
+                for name, each in to_open.items()
+            }
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written: {error}; give another --output") from error
+        return cls(
+            model=model, backend=backend, config=config, tasks=tasks, folder=folder, journals=journals
+        )
+
+    def run(self, progress: Callable[[str], Progress] | None = None) -> dict[str, Evaluation]:
+        """Return the evaluation of every task; the model is loaded only if one is unfinished.
+
+        With several tasks the scores and their means are also written to ``summary.json``.
+
+        Args:
+            progress: called with the name of a task, returns what to call as its answers come.
+
+        Raises:
+            InputError: as `measure`.
+            OSError: if the folder cannot be written.
+        """
+        evaluations = {
+            name: load_results(journal.folder) for name, journal in self.journals.items() if journal.finished
+        }
+        unfinished = [name for name in self.tasks if name not in evaluations]
+        sampler = load_sampler(self.model, self.backend) if unfinished else None
+        for name in unfinished:
+            assert sampler is not None
+            evaluations[name] = measure(
+                sampler,
+                self.tasks[name],
+                self.config,
+                journal=self.journals[name],
+                progress=progress and progress(name),
+            )
+        evaluations = {name: evaluations[name] for name in self.tasks}
+        if len(evaluations) > 1:
+            write(self.folder / SUMMARY, json_text(summary(evaluations), indent=2) + "\n")
+        return evaluations
+
+
+def free_folder(stem: str) -> Path:
+    """Return the first of ``STEM-001``, ``STEM-002``, ... here that does not exist or is empty."""
+    number = 1
+    while (folder := Path(f"{stem}-{number:03d}")).exists() and any(folder.iterdir()):
+        number += 1
+    return folder

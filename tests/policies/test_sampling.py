@@ -1,0 +1,39 @@
+import pytest
+
+from aent.errors import InputError
+from aent.policies.sampling import Sampling, plan_batches
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0, "samples": 2}, "greedily, so 2 samples would all be the same"),
+        ({"temperature": -1}, "temperature must be 0 .greedy. or positive, got -1"),
+        ({"temperature": -1e-9}, "temperature must be 0"),
+        ({"temperature": float("nan")}, "temperature must be .*got nan"),
+        ({"temperature": float("inf")}, "temperature must be .*got inf"),
+        ({"top_p": 0}, r"top_p must be in \(0, 1\]"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"top_p": float("nan")}, "top_p"),
+        ({"top_k": -1}, "top_k"),
+        ({"samples": 0}, "samples"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"seed": -1}, "seed"),
+        ({"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_settings_out_of_range_are_named(settings, message):
+    with pytest.raises(InputError, match=message):
+        Sampling(**settings)
+
+
+def test_greedy_decoding_takes_one_sample():
+    assert Sampling(temperature=0).samples == 1
+
+
+def test_batches_hold_every_sample_of_every_prompt_in_order():
+    assert plan_batches(2, Sampling(samples=3, batch_size=4)) == [
+        [(0, 0), (0, 1), (0, 2), (1, 0)],
+        [(1, 1), (1, 2)],
+    ]
+    assert plan_batches(0, Sampling()) == []
