@@ -55,7 +55,7 @@ def rise(run: RunFolder) -> float:
 def row(run: RunFolder) -> list[str]:
     """One run: pass@1 and pass@16 with intervals, entropy, and what the critic explained at the end."""
     before, after = (load_results(folder).metrics for folder in (run.before, run.after))
-    logged = [row for row in run.read_metrics() if "loss" in row]
+    logged = run.logged_steps()
 
     def change(name: str) -> str:
         value, low, high = after[name]

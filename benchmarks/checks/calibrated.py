@@ -72,7 +72,7 @@ def trained(recipe: Path, flags: list[str], block: dict[str, float], path: Path)
         own += ["--evaluation", "null", "--logging_steps", "1", "--save_strategy", "no"]
         if code := _run("train", recipe, *flags, *own, "--output_dir", path, log=path.with_suffix(".log")):
             raise SystemExit(f"training ended with {code}; see {path.with_suffix('.log')}")
-    return [row for row in RunFolder(path).read_metrics() if "loss" in row]
+    return RunFolder(path).logged_steps()
 
 
 def windows(rows: list[dict[str, float]], name: str) -> np.ndarray:

@@ -61,7 +61,7 @@ def main() -> None:
         "reward, first and last ten",
     )
     for cell, path in paths.items():
-        rows = [row for row in RunFolder(path).read_metrics() if "loss" in row]
+        rows = RunFolder(path).logged_steps()
         off, above = deviations(rows)
         rewards = [np.mean([row["reward"] for row in part]) for part in (rows[:10], rows[-10:])]
         inside = int((abs(off) <= ALLOWED).sum())

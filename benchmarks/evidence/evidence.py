@@ -1,11 +1,11 @@
 """The evidence: methods tuned alike on development tasks, then compared on tasks they were not tuned on.
 
-    python benchmarks/evidence/evidence.py tune        # every candidate on the development tasks
-    python benchmarks/evidence/evidence.py choose      # the best of each method -> benchmarks/evidence/settings.yaml
-    python benchmarks/evidence/evidence.py evaluate    # these settings on the evaluation tasks, seed by seed
-    python benchmarks/evidence/evidence.py ablate      # subsets, vocabularies, and a coefficient that does not move
-    python benchmarks/evidence/evidence.py map         # other starting policies: stronger, weaker, other vocabularies
-    python benchmarks/evidence/evidence.py tables      # what docs/results.md shows of it
+    python benchmarks/evidence/evidence.py tune      # every candidate on the development tasks
+    python benchmarks/evidence/evidence.py choose    # the best of each method -> settings.yaml
+    python benchmarks/evidence/evidence.py evaluate  # these settings on the evaluation tasks, seed by seed
+    python benchmarks/evidence/evidence.py ablate    # subsets, vocabularies, a coefficient that does not move
+    python benchmarks/evidence/evidence.py map       # starting policies: stronger, weaker, other vocabularies
+    python benchmarks/evidence/evidence.py tables    # what docs/results.md shows of it
 
 The recipes are ``benchmarks/evidence/dev-*.yaml`` and ``eval-*.yaml``, the candidates, as many for every
 method, ``candidates.yaml``. Runs that are in ``results.jsonl`` are not repeated, so a stage can be stopped
@@ -109,10 +109,10 @@ def mapped(entrants: Mapping[str, Entrant]) -> dict[str, Entrant]:
 
 def work(stage: str, comparison: Comparison, place: ComparisonFolder, missing: Sequence[Job], count: int):
     """Run the jobs; write each down as soon as it is done."""
-    from aent.training.prepare import prepared
+    from aent.training.prepare import prepare, read_request
 
     for job in {_policy_flags(comparison, job): job for job in missing}.values():
-        prepared(comparison.argv(job))[0].policy_path()  # once, before the runs look for it
+        prepare(read_request(comparison.argv(job))).policy_path()  # once, before the runs look for it
     workers, waiting, console = Workers(comparison, place, count=count), set(missing), Console()
 
     def note() -> None:
@@ -162,7 +162,7 @@ def results() -> list[dict[str, Any]]:
 
 def outcome(run: RunFolder) -> dict[str, Any]:
     """What is kept of a run: correct answers per problem before and after, and its curves."""
-    rows = [row for row in run.read_metrics() if "loss" in row]
+    rows = run.logged_steps()
     steps = [row["step"] for row in rows]
     others = list((run.recipe.evaluation or {}).get("also") or {})
     return {
@@ -223,7 +223,8 @@ def choose() -> None:
         name = method_of(label)
         if name not in best or score > best[name]:
             best[name], chosen[name] = score, {**entry}
-    head = "# Written by `python benchmarks/evidence/evidence.py choose` from the runs on the development tasks.\n"
+    command = "python benchmarks/evidence/evidence.py choose"
+    head = f"# Written by `{command}` from the runs on the development tasks.\n"
     SETTINGS.write_text(head + yaml.safe_dump(chosen, sort_keys=False))
 
 

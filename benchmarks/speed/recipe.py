@@ -53,7 +53,7 @@ def entropies(run: RunFolder) -> tuple[float, float]:
     Clamped at the end where the method has a band, else full.
     """
     start = load_results(run.before).metrics["entropy"].value
-    rows = [row for row in run.read_metrics() if "loss" in row]
+    rows = run.logged_steps()
     key = "aent/entropy" if "aent/low" in rows[-1] else "entropy"
     return start, float(np.mean([row[key] for row in rows[-LAST:]]))
 
@@ -87,7 +87,7 @@ def row(run: RunFolder) -> list[str]:
 
 
 def logged(run: RunFolder) -> list[dict[str, Any]]:
-    return [row for row in run.read_metrics() if "loss" in row]
+    return run.logged_steps()
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The one exception that aent raises for what a user handed in."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -11,9 +12,36 @@ class InputError(ValueError):
     """
 
 
-def unknown(kind: str, given: str, known: Iterable[str], hint: str = "") -> InputError:
-    """Build the error for a name that is not known; it lists the names that are."""
+def exit_code(program: Callable[[], int]) -> int:
+    """Run a program and return its exit code; a user's mistake becomes one message, not a stack trace."""
+    try:
+        return program()
+    except InputError as error:
+        return _fail(f"error: {error}")
+    except ImportError as error:
+        return _fail(
+            f"error: {error}. The extras of aent bring what its commands need; in the repository: "
+            "pip install -e '.[all]'"
+        )
+    except OSError as error:
+        return _fail(f"error: {error}. What was written before is kept")
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _fail(message: str, code: int = 1) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def unknown(
+    kind: str, given: str, known: Iterable[str], hint: str = "", *, nearest: int | None = None
+) -> InputError:
+    """Build the error for a name that is not known; it lists the known names, or only the `nearest` few."""
     names = sorted(known)
+    if nearest is not None:
+        close = " or ".join(repr(name) for name in get_close_matches(given, names, n=nearest, cutoff=0))
+        return InputError(f"unknown {kind} {given!r}. Did you mean {close}?{' ' + hint if hint else ''}")
     close = get_close_matches(given, names, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(names)

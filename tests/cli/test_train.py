@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from aent.cli.main import main
 from aent.evaluation import load_results
 from aent.training.callbacks import MetricsFile
-from aent.training.prepare import prepared
+from aent.training.prepare import prepare, read_request
 
 DATA = Path(os.environ.get("AENT_DATA", Path(__file__).parents[3] / "shared/data"))
 SHORT = ["--per_device_train_batch_size", "32", "--num_generations", "8", "--logging_steps", "1",
@@ -64,7 +64,7 @@ def test_a_reasoning_gym_policy_from_scratch_has_room_for_the_answer_alone(workp
     gym = ["countdown", "--method", "none", "--task", "reasoning-gym", "--task.source", "lcm",
            "--task.train_size", "50", "--task.test_size", "20", "--output_dir", "run"]  # fmt: skip
     shrunk = ["--policy.demonstrations", "256", "--policy.hidden_size", "32", "--policy.layers", "1"]
-    given, _, _ = prepared([*gym, "--model_name_or_path", str(policy)])
+    given = prepare(read_request([*gym, "--model_name_or_path", str(policy)]))
     assert given.args.max_completion_length == 256
     assert main(["train", *gym, *shrunk, *SHORT, "--max_steps", "1"]) == 0
     results = json.loads(Path("run/after/results.json").read_text())

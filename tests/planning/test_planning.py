@@ -14,7 +14,7 @@ from aent.planning import memory, timing
 from aent.planning.constants import BANDWIDTH_UTILIZATION, CONFIGS, GPUS, MODEL_FLOPS_UTILIZATION
 from aent.planning.estimate import plan
 from aent.planning.model import count, load_config
-from aent.training.prepare import described
+from aent.training.prepare import read_request
 
 ROOT = Path(__file__).parents[2]
 BATCH, LENGTH = 7, 32
@@ -37,7 +37,7 @@ def ids():
 
 
 def made(*argv, name="paper-math", **keywords):
-    recipe, _, _ = described([name, *argv])
+    recipe = read_request([name, *argv]).recipe
     return plan(name, recipe, **keywords)
 
 

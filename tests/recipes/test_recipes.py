@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from aent.cli.main import main
 from aent.methods.load import load_method
 from aent.runs.recipe import load_recipe
-from aent.training.prepare import described, prepared
+from aent.training.prepare import prepare, read_request
 
 ACCELERATE = Path(__file__).parents[2] / "examples/accelerate"
 PAPER = ["paper-math", "paper-openr1", "paper-deepmath"]
@@ -75,9 +75,10 @@ def test_it_trains_and_goes_on_from_a_checkpoint(recipe, small):
     ids=["grpo", "entropy bonus"],
 )
 def test_the_other_methods_are_two_flags_away(recipe, flags, due, small):
-    run, _, stem = prepared([recipe, *small, *flags])
+    request = read_request([recipe, *small, *flags])
+    run = prepare(request)
     assert run.recipe.method == due
-    assert stem == f"{recipe}-{due['name']}"
+    assert request.stem == f"{recipe}-{due['name']}"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_its_batches_are_the_papers(recipe, gpus, prompts, group, batches, warmu
 def test_the_prompt_has_the_form_of_the_chat_template(recipe, small):
     from transformers import AutoTokenizer
 
-    run, _, _ = prepared([recipe, *small])
+    run = prepare(read_request([recipe, *small]))
     prompt = run.task.dataset("train")[0]["prompt"]
     tokenizer = AutoTokenizer.from_pretrained("model")
     text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
@@ -160,7 +161,7 @@ def test_the_zero3_file_is_one_that_accelerate_reads():
 
 def test_a_vllm_server_is_flags():
     argv = ["paper-math", "--vllm_mode", "server", "--vllm_server_host", "10.0.0.1"]
-    recipe, _, _ = described(argv)
+    recipe = read_request(argv).recipe
     assert recipe.trainer["vllm_mode"] == "server"
     assert recipe.trainer["use_vllm"] is True
 

@@ -11,9 +11,9 @@ HELP = """\
 usage: aent calibrate [RECIPE] [FLAGS]
        aent calibrate --model M --task T [FLAGS]
 
-Sample a few rollouts and print the entropy of a policy over several subsets, what moves it, and the settings of
-the method aent that follow: subset, band, and range of the coefficient. They are printed as the method section
-of a recipe and as a command.
+Sample a few rollouts and print the entropy of a policy over several subsets, what moves it, and the settings
+of the method aent that follow: subset, band, and range of the coefficient. The settings are printed as the
+method section of a recipe and as a command.
 
 RECIPE              whose policy, task and settings are measured (default countdown)
 --model M           a transformers folder, a PEFT adapter or a hub id, instead of the recipe's policy

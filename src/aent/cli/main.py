@@ -3,15 +3,15 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
-from aent.errors import InputError, unknown
+from aent.errors import exit_code, unknown
 
 COMMANDS = {
     "train": "train a policy: aent train [RECIPE] [--any-trl-flag VALUE]",
     "compare": "methods x algorithms x seeds on one recipe: aent compare RECIPE --methods none,aent",
-    "plan": "memory and time that a recipe needs, per kind of GPU, from a stated model: aent plan RECIPE",
+    "plan": "estimate the memory and time a recipe needs on each kind of GPU: aent plan RECIPE",
     "calibrate": "entropy, what moves it, and the settings that follow: aent calibrate --model M --task T",
     "eval": "pass@k, maj@k and entropy of a model on a task",
     "report": "runs or a comparison as one HTML page: aent report RUN...",
@@ -25,39 +25,25 @@ HELP = "usage: aent COMMAND [--help]\n\n" + "\n".join(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code. A user's mistake is one message, not a stack trace."""
+    """Run a command and return its exit code. A user's mistake is one message, not a stack trace."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(HELP)
         return 0 if words else 2
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", category=FutureWarning)  # between the libraries, not for users
-    try:
-        return _command(words[0])(words[1:])
-    except InputError as error:
-        return _fail(f"error: {error}")
-    except ImportError as error:
-        return _fail(f"error: {error}. aent's extras bring what its commands need: pip install 'aent[all]'")
-    except OSError as error:
-        return _fail(f"error: {error}. What was written before is kept")
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    return exit_code(lambda: _run(words[0], words[1:]))
 
 
-def _command(name: str) -> Callable[[list[str]], int]:
-    if name == "--version":
+def _run(command: str, argv: Sequence[str]) -> int:
+    if command == "--version":
         from aent import __version__
 
         print(__version__)
-        return lambda _: 0
-    if name not in COMMANDS:
-        raise unknown("command", name, COMMANDS)
-    return import_module(f"aent.cli.{name}").main
-
-
-def _fail(message: str, code: int = 1) -> int:
-    print(message, file=sys.stderr)
-    return code
+        return 0
+    if command not in COMMANDS:
+        raise unknown("command", command, COMMANDS)
+    return import_module(f"aent.cli.{command}").main(argv)
 
 
 if __name__ == "__main__":

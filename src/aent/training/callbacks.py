@@ -1,9 +1,6 @@
 """What a person sees of a run while it trains, and what the run folder keeps of it."""
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,8 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from aent.progress import progress_bar
-from aent.runs.logged import line
+from aent.runs.folder import is_step
+from aent.runs.logged import step_summary
 
 
 class ProgressLines(TrainerCallback):
@@ -32,10 +30,10 @@ class ProgressLines(TrainerCallback):
             self.bar.update(self.task, completed=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if self.lines and state.is_world_process_zero and "loss" in logs:
+        if self.lines and state.is_world_process_zero and is_step(logs):
             width = len(str(state.max_steps))
             self.console.print(
-                f"step {state.global_step:>{width}}/{state.max_steps}  {line(logs)}",
+                f"step {state.global_step:>{width}}/{state.max_steps}  {step_summary(logs)}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -44,12 +42,12 @@ class ProgressLines(TrainerCallback):
         self.close()
 
     def close(self) -> None:
-        """Take the bar off the screen; also after an error."""
+        """Remove the bar from the screen; also call this after an error."""
         self.bar.stop()
 
 
 class MetricsFile(TrainerCallback):
-    """Appends every logged row to a JSONL file as it comes; the row is on disk before training goes on."""
+    """Appends every logged row to a JSONL file; the row is on disk before training continues."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -60,56 +58,15 @@ class MetricsFile(TrainerCallback):
                 file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
 
-class GracefulStop(TrainerCallback):
-    """On the first Ctrl-C, finish the step, write a checkpoint and stop; the second stops at once.
-
-    Every rank takes the decision at the same step: they are asked after each one.
-    """
-
-    def __init__(self, console: Console):
-        self.console = console
-        self.asked = False
-        self.stopped_at: int | None = None
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Handle SIGINT this way inside the block; once the run has stopped, late ones do nothing."""
-        before = signal.signal(signal.SIGINT, self._on_signal)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before if self.stopped_at is None else signal.SIG_IGN)
-
-    def _on_signal(self, *_: Any) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        self.console.print("stopping after this step, with a checkpoint (Ctrl-C again stops at once)")
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._any_rank_asked():
-            self.stopped_at = state.global_step
-            control.should_training_stop = control.should_save = True
-
-    def _any_rank_asked(self) -> bool:
-        import torch
-        from accelerate import PartialState
-        from accelerate.utils import reduce
-
-        if PartialState().num_processes == 1:
-            return self.asked
-        asked = torch.tensor(float(self.asked), device=PartialState().device)
-        return bool(reduce(asked, reduction="sum").item())  # type: ignore[union-attr]
-
-
 class AlreadyTrained(Exception):  # noqa: N818  (not an error)
-    """The checkpoint that training was resumed from is that of its last step."""
+    """Training was resumed from the checkpoint of its last step."""
 
 
 class AtTheEnd(TrainerCallback):
-    """Keeps a run that is resumed from its last step from taking one more, as transformers would.
+    """Keeps a run that is resumed from its last step from taking one more, which transformers would do.
 
-    It raises when the checkpoint's weights are loaded, so the trainer holds the final policy.
+    It raises `AlreadyTrained` once the weights of the checkpoint are loaded, so that the trainer holds the
+    final policy.
     """
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

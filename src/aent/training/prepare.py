@@ -1,10 +1,10 @@
-"""A recipe with its flags: checked, and turned into the arguments of the host's trainer."""
+"""A recipe with its flags: checked, and turned into the arguments of TRL's trainer."""
 
 import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -22,33 +22,37 @@ from aent.trl.algorithms import classes
 DEFAULT_RECIPE = "countdown"
 SECTIONS = ("method", "task", "policy", "evaluation")
 OWN = ("algorithm", "resume", *SECTIONS)
+"""The flags of ``aent train`` that are not TRL's."""
 
 
-def prepared(argv: Sequence[str]) -> tuple[Run, Path | None, str]:
-    """Return the run that a command line describes, the folder it asks for, and a stem for its name.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a command line of ``aent train`` asks for."""
 
-    Everything that can be checked beforehand is; nothing is written.
+    recipe: Recipe
+    """The recipe with the flags applied."""
+    source: str
+    """Name or path of the recipe, as given."""
+    output_dir: Path | None
+    """The run folder; None for the next free one."""
 
-    Raises:
-        InputError: for a mistake in recipe or flags.
-    """
-    recipe, path, name = described(argv)
-    other = "" if recipe.algorithm == load_recipe(name).algorithm else f"{recipe.algorithm}-"
-    stem = f"{Path(name).stem}-{other}{recipe.method['name']}"
-    run = run_of(recipe, path or Path("runs") / stem)
-    run.check()
-    return run, path, stem
+    @property
+    def stem(self) -> str:
+        """A name for the run folder: recipe, algorithm where it is not the recipe's own, method."""
+        algorithm = self.recipe.algorithm
+        changed = "" if algorithm == load_recipe(self.source).algorithm else f"{algorithm}-"
+        return f"{Path(self.source).stem}-{changed}{self.recipe.method['name']}"
 
 
-def described(argv: Sequence[str]) -> tuple[Recipe, Path | None, str]:
-    """Return the recipe with its flags, the folder that is asked for, and the recipe's name or path.
+def read_request(argv: Sequence[str]) -> Request:
+    """Read the words after ``aent train``: a recipe (default `DEFAULT_RECIPE`) and flags, which win over it.
 
     Raises:
         InputError: for an unknown recipe, section or flag.
     """
     named = bool(argv) and not argv[0].startswith("-")
-    name, rest = (argv[0], list(argv[1:])) if named else (DEFAULT_RECIPE, list(argv))
-    recipe = load_recipe(name)
+    source, rest = (argv[0], list(argv[1:])) if named else (DEFAULT_RECIPE, list(argv))
+    recipe = load_recipe(source)
     rest, algorithm = take_section(rest, "algorithm", recipe.algorithm)
     recipe = replace(recipe, algorithm=_name(algorithm))
     for section in SECTIONS:
@@ -56,23 +60,39 @@ def described(argv: Sequence[str]) -> tuple[Recipe, Path | None, str]:
         recipe = replace(recipe, **{section: value})
     settings = _settings(recipe, rest)
     path = Path(settings.pop("output_dir")) if "output_dir" in settings else None
-    return replace(recipe, trainer=settings), path, name
+    return Request(recipe=replace(recipe, trainer=settings), source=source, output_dir=path)
 
 
-def run_of(recipe: Recipe, folder: Path) -> Run:
+def prepare(request: Request) -> Run:
+    """Return the run that is asked for; everything that can be checked beforehand is, and nothing is written.
+
+    Raises:
+        InputError: for a mistake in recipe or flags.
+    """
+    run = build_run(request.recipe, request.output_dir or Path("runs") / request.stem)
+    run.check()
+    return run
+
+
+def build_run(recipe: Recipe, folder: Path) -> Run:
+    """Return the run of a recipe, ready to start in a folder; `prepare` also checks it.
+
+    Raises:
+        InputError: for an unknown method, task or option, and what TRL says against the options.
+    """
     load_method(recipe.method)  # a cheap check before the costly ones
     task = load_task(recipe.task)
     args, model_args = _parse(recipe, folder, task)
-    return Run(recipe, args, model_args, task, console())
+    console = Console(quiet=int(os.environ.get("RANK", "0")) != 0)  # only the main process prints
+    return Run(recipe, args, model_args, task, console)
 
 
 def _parse(recipe: Recipe, folder: Path, task: Task) -> tuple[Any, Any]:
     """Turn the recipe's trainer section into TRL's configuration objects."""
     settings = dict(_defaults(recipe, task)) | with_options(recipe.algorithm, recipe.trainer)
     settings["output_dir"] = str(folder)
-    parser = host_parser(recipe.algorithm)
     try:
-        return parser.parse_dict(settings)
+        return _host_parser(recipe.algorithm).parse_dict(settings)
     except InputError:
         raise
     except (ValueError, TypeError) as error:  # TRL's own checks of its options
@@ -80,7 +100,7 @@ def _parse(recipe: Recipe, folder: Path, task: Task) -> tuple[Any, Any]:
 
 
 def _defaults(recipe: Recipe, task: Task) -> Mapping[str, Any]:
-    """What aent sets where neither recipe nor flag does."""
+    """What aent sets if neither recipe nor flag does."""
     import torch
 
     gpu = torch.cuda.is_available()
@@ -97,15 +117,21 @@ def _defaults(recipe: Recipe, task: Task) -> Mapping[str, Any]:
 
 def _settings(recipe: Recipe, argv: Sequence[str]) -> dict[str, Any]:
     """Read the recipe's trainer section and the flags through TRL's own parser; flags win."""
-    parser = host_parser(recipe.algorithm)
+    parser = _host_parser(recipe.algorithm)
     for action in parser._actions:
         action.default, action.required = argparse.SUPPRESS, False
-    known = flags_of(parser)
+    known = _flags(parser)
     words = [w for key, value in recipe.trainer.items() for w in _as_flag(key, value)]
     for word in (*words, *argv):
         flag = word.partition("=")[0].removeprefix("--")
         if word.startswith("--") and flag.replace("-", "_") not in known:
-            raise unknown("flag", f"--{flag}", (f"--{name}" for name in (*known, *OWN)))
+            raise unknown(
+                "flag",
+                f"--{flag}",
+                (f"--{name}" for name in {*known, *OWN} - {"aent_method"}),
+                "aent train --help explains aent's and says where TRL's are documented.",
+                nearest=3,
+            )
     if any(w.startswith("--aent_method") for w in words + list(argv)):
         raise InputError("--aent_method is for TRL scripts; here give --method NAME and --method.ARGUMENT V")
     parsed, left = parser.parse_known_args([*words, *argv])
@@ -125,7 +151,7 @@ def _as_flag(key: str, value: Any) -> list[str]:
     return [f"--{key}", *(str(v) for v in values)]
 
 
-def host_parser(algorithm: str) -> Any:
+def _host_parser(algorithm: str) -> Any:
     from trl import ModelConfig, TrlParser
 
     _, config = classes(algorithm)
@@ -135,18 +161,13 @@ def host_parser(algorithm: str) -> Any:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise InputError(f"{message}. aent train --help lists the flags")
+    raise InputError(f"{message}. aent train --help says where the flags are documented")
 
 
-def flags_of(parser: Any) -> list[str]:
+def _flags(parser: Any) -> list[str]:
     options = (o for action in parser._actions for o in action.option_strings)
     return sorted({o.removeprefix("--").replace("-", "_") for o in options if o.startswith("--")})
 
 
 def _name(section: Any) -> str:
     return section["name"] if isinstance(section, Mapping) else str(section)
-
-
-def console() -> Console:
-    """Speak on the main process only."""
-    return Console(quiet=int(os.environ.get("RANK", "0")) != 0)

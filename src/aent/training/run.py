@@ -11,23 +11,25 @@ from rich.console import Console
 
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, Evaluation, before_after_table, evaluate, load_results
+from aent.evaluation.results import RESULTS
 from aent.methods.load import load_method
 from aent.policies import Warmstart, cached_policy, check_demonstrations
 from aent.policies.load import check_model, load_model, loading_options
-from aent.progress import hush, progress_bar
+from aent.progress import counter, hush, progress_bar
 from aent.report.figure import training_figure
 from aent.report.gather import report_content
 from aent.report.page import write_page
-from aent.runs.folder import RunFolder
+from aent.runs.folder import RunFolder, checkpoint_step
 from aent.runs.recipe import Recipe
 from aent.spec import from_mapping
 from aent.tasks import Task, completion_room
-from aent.training.callbacks import AlreadyTrained, AtTheEnd, GracefulStop, MetricsFile, ProgressLines
+from aent.training.callbacks import AlreadyTrained, AtTheEnd, MetricsFile, ProgressLines
+from aent.training.interrupts import GracefulStop
 from aent.trl.algorithms import classes
 
 
 class Interrupted(Exception):  # noqa: N818  (not an error)
-    """The user stopped the run; the message says how to go on."""
+    """The user stopped the run; the message says how to resume it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Run:
     console: Console
 
     def check(self) -> None:
-        """Find what is wrong before anything is written or computed.
+        """Check everything that can be checked before anything is written or computed.
 
         Raises:
             InputError: naming the setting, the file or the folder at fault.
@@ -68,7 +70,7 @@ class Run:
             self.task.dataset("test")
 
     def _check_packages(self) -> None:
-        """Ask for trackers and vLLM now, not when the policy is made and evaluated."""
+        """Ask for trackers and vLLM now, rather than after the first evaluation."""
         from transformers.integrations import get_reporting_integration_callbacks
 
         try:
@@ -86,12 +88,12 @@ class Run:
         return loading_options(self.recipe.trainer)
 
     def start(self, folder: RunFolder) -> None:
-        """Make or load the policy, train it, evaluate before and after, and draw the picture.
+        """Make or load the policy, train it, evaluate it before and after, and write picture and report.
 
-        Does only what is not done yet, so it also continues a run.
+        Only what is not done yet is done, so this also resumes a run.
 
         Raises:
-            Interrupted: after Ctrl-C; a checkpoint is kept.
+            Interrupted: after Ctrl-C, SIGTERM or SIGHUP during training; a checkpoint is kept.
         """
         model = self.policy_path()
         if Path(model).exists():
@@ -114,31 +116,31 @@ class Run:
         hush()
         bar = ProgressLines(self.console, "warm start", lines=False)
 
-        def making() -> list[Any]:
+        def callbacks() -> list[Any]:
             self.console.print("making a policy from scratch; the next run finds it in the cache")
             return [bar]
 
         try:
             with PartialState().main_process_first():
-                path, cached = cached_policy(self._policy(), self.task, callbacks=making)
+                path, cached = cached_policy(self._policy(), self.task, callbacks=callbacks)
         finally:
             bar.close()
-        made = "from the cache" if cached else "made from scratch"
-        self.console.print(f"policy: {path} ({made})", highlight=False, soft_wrap=True)
+        origin = "from the cache" if cached else "made from scratch"
+        self.console.print(f"policy: {path} ({origin})", highlight=False, soft_wrap=True)
         return str(path)
 
     def _policy(self) -> Warmstart:
         return from_mapping("policy", Warmstart, self.recipe.policy or {})
 
     def _evaluations(self) -> dict[str, EvalConfig]:
-        """The evaluations by the folder below that of the headline; the headline's, ``.``, comes last."""
+        """Return the evaluations by the names of their folders; the main one, ``.``, comes last."""
         if self.recipe.evaluation is None:
             return {}
         section = dict(self.recipe.evaluation)
         others = section.pop("also", None) or {}
-        changed = {name: {**section, **changes} for name, changes in others.items()}
+        sections = {name: {**section, **changes} for name, changes in others.items()}
         return {
-            **{name: self._eval_config(f"evaluation.also.{name}", of) for name, of in changed.items()},
+            **{name: self._eval_config(f"evaluation.also.{name}", own) for name, own in sections.items()},
             ".": self._eval_config("evaluation", section),
         }
 
@@ -150,11 +152,10 @@ class Run:
 
     def _evaluate(self, model: str, folder: Path, title: str) -> None:
         for name, config in self._evaluations().items():
-            place = folder / name
-            if not (place / "results.json").exists():
+            if not (folder / name / RESULTS).exists():
                 about = f"evaluation {title}" if name == "." else f"evaluation {title}, {name}"
-                made = evaluate_folder(model, self.task, config, self.console, about, **self._loading)
-                made.save(place)
+                evaluation = evaluate_folder(model, self.task, config, self.console, about, **self._loading)
+                evaluation.save(folder / name)
 
     def _train(self, model: str, folder: RunFolder) -> None:
         lines = ProgressLines(self.console, f"{self.recipe.algorithm} {self.recipe.method['name']}")
@@ -162,7 +163,7 @@ class Run:
         trainer = self._trainer(model, [lines, MetricsFile(folder.metrics), stop, AtTheEnd()])
         checkpoint = folder.last_checkpoint()
         if _is_main():
-            folder.cut_metrics(0 if checkpoint is None else int(checkpoint.name.split("-")[1]))
+            folder.cut_metrics(0 if checkpoint is None else checkpoint_step(checkpoint))
         try:
             with stop.listening(), disk_full_explained(folder.path):
                 with suppress(AlreadyTrained):
@@ -178,10 +179,10 @@ class Run:
             )
 
     def _save(self, trainer: Any, folder: RunFolder) -> None:
-        aside = folder.path / ".policy"
-        trainer.save_model(str(aside))
+        draft = folder.path / ".policy"
+        trainer.save_model(str(draft))
         if _is_main():
-            aside.rename(folder.policy)  # whole, or not there
+            draft.rename(folder.policy)  # complete, or not there at all
 
     def _trainer(self, model: str, callbacks: list[Any]) -> Any:
         self.args.model_init_kwargs = {**(self.args.model_init_kwargs or {}), **self._loading}
@@ -190,7 +191,7 @@ class Run:
             return self._built(kind, model, callbacks)
         except InputError:
             raise
-        except (ValueError, ImportError) as error:  # TRL checks here how its options go together
+        except (ValueError, ImportError) as error:  # TRL checks here whether its options fit together
             raise InputError(f"TRL refuses this setup: {error}") from error
 
     def _built(self, kind: Any, model: str, callbacks: list[Any]) -> Any:
@@ -215,7 +216,7 @@ class Run:
         return trainer
 
     def _conclude(self, folder: RunFolder, *, evaluated: bool) -> None:
-        rows = [row for row in folder.read_metrics() if "loss" in row]
+        rows = folder.logged_steps()
         name = (
             f"{self.recipe.algorithm.upper()} with {self.recipe.method['name']} on {self.recipe.task['name']}"
         )
@@ -236,18 +237,11 @@ def evaluate_folder(
     """Load a model folder (or hub id, or a PEFT adapter) and evaluate it on a task."""
     policy, tokenizer = load_model(model, **options)
     with progress_bar(console) as bar:
-        shown = bar.add_task(title, total=None)
-        return evaluate(
-            policy,
-            tokenizer,
-            task,
-            config,
-            progress=lambda done, total: bar.update(shown, completed=done, total=total),
-        )
+        return evaluate(policy, tokenizer, task, config, progress=counter(bar, title))
 
 
 def where(folder: RunFolder) -> str:
-    """Say what lies where in a run folder."""
+    """Return what each file of a run folder holds, one a line."""
     entries: Mapping[Path, str] = {
         folder.report: "curves, pass@k, settings and tokens by entropy on one page",
         folder.picture: "reward, entropies with the band, coefficient",
@@ -257,17 +251,17 @@ def where(folder: RunFolder) -> str:
         folder.after: "the same, after training",
         folder.path / "config.yaml": "the recipe as run; aent train PATH runs it again",
     }
-    there = [(str(path), what) for path, what in entries.items() if path.exists()]
-    width = max(len(path) for path, _ in there)
-    return "\n".join(f"{path:<{width}}  {what}" for path, what in there)
+    existing = [(str(path), what) for path, what in entries.items() if path.exists()]
+    width = max(len(path) for path, _ in existing)
+    return "\n".join(f"{path:<{width}}  {what}" for path, what in existing)
 
 
 @contextmanager
 def disk_full_explained(folder: Path) -> Iterator[None]:
-    """Turn what the libraries raise on a full disk into one message; other errors pass.
+    """Turn what the libraries raise on a full disk into one message; let other errors pass.
 
     Raises:
-        InputError: where the disk is full.
+        InputError: if the disk is full.
     """
     from safetensors import SafetensorError
 

@@ -4,7 +4,8 @@ import os
 import sys
 import threading
 
-from aent.cli.main import main
+from aent.errors import exit_code
+from aent.training.train import train
 
 
 def _end_with_parent() -> None:
@@ -14,4 +15,4 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.exit(main(["train", *sys.argv[1:]]))
+    sys.exit(exit_code(lambda: train(sys.argv[1:])))

@@ -1,4 +1,4 @@
-"""The runs of a comparison in processes of their own."""
+"""The runs of a comparison, in processes of their own."""
 
 import os
 import queue
@@ -7,19 +7,26 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from aent.runs.comparison import Comparison, ComparisonFolder, Job
+from aent.runs.folder import RECIPE
+from aent.training.interrupts import StopRequest
+
+ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore::FutureWarning"}
+"""What `aent.cli.main` sets, for processes that are started without it."""
 
 
 class Workers:
-    """Runs jobs in processes of their own, so many at a time, each with one thread or one GPU."""
+    """Runs jobs in processes of their own, `count` at a time, each with one thread or one GPU."""
 
     def __init__(self, comparison: Comparison, folder: ComparisonFolder, *, count: int, gpus: int = 0):
         self.comparison, self.folder, self.count = comparison, folder, count
         self.running: dict[Job, subprocess.Popen[bytes]] = {}
         self.failed: dict[Job, int] = {}
+        """The exit codes of failed runs."""
         self._stopping = threading.Event()
         self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._gpus = gpus
@@ -30,21 +37,18 @@ class Workers:
         """Run the jobs; call `tick` about twice a second while they run.
 
         Raises:
-            KeyboardInterrupt: after Ctrl-C, when every run has ended its step with a checkpoint.
+            KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGHUP, once every run has finished its step and
+                written a checkpoint.
         """
-        asked = threading.Event()  # an exception out of the signal handler could get lost in a destructor
-        before = signal.signal(signal.SIGINT, lambda *_: asked.set())
-        try:
-            with ThreadPoolExecutor(self.count) as pool:
-                futures = [pool.submit(self._one, job) for job in jobs]
-                while not all(future.done() for future in futures):
-                    tick()
-                    if asked.wait(0.5):
-                        signal.signal(signal.SIGINT, before)  # a second Ctrl-C stops at once
-                        self._stop()
-                        raise KeyboardInterrupt
-        finally:
-            signal.signal(signal.SIGINT, before)
+        request = StopRequest()  # an exception raised by the handler could get lost in a destructor
+        with request.listening(), ThreadPoolExecutor(self.count) as pool:
+            futures = [pool.submit(self._one, job) for job in jobs]
+            while not all(future.done() for future in futures):
+                tick()
+                time.sleep(0.5)
+                if request.asked:
+                    self._stop()
+                    raise KeyboardInterrupt
         for future in futures:
             future.result()
         tick()
@@ -64,9 +68,9 @@ class Workers:
 
     def _start(self, job: Job, slot: int) -> None:
         run, log = self.folder.run(job), self.folder.log(job)
-        if (run.path / "config.yaml").exists():
+        if (run.path / RECIPE).exists():
             argv = ["--resume", str(run.path)]
-        else:  # a folder without settings was cut off while it was made
+        else:  # a folder without settings: it was being created when the process was killed
             shutil.rmtree(run.path, ignore_errors=True)
             argv = [*self.comparison.argv(job), "--output_dir", str(run.path)]
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +82,7 @@ class Workers:
                     stdin=subprocess.PIPE,  # closed when this process ends, however it ends
                     stdout=out,
                     stderr=subprocess.STDOUT,
-                    process_group=0,  # Ctrl-C comes through this process, once
+                    process_group=0,  # Ctrl-C reaches the run through this process, once
                 )
             code = process.wait()
         finally:
@@ -88,4 +92,4 @@ class Workers:
 
     def _environment(self, slot: int) -> dict[str, str]:
         one = {"CUDA_VISIBLE_DEVICES": str(slot % self._gpus)} if self._gpus else {"OMP_NUM_THREADS": "1"}
-        return {**os.environ, **one}
+        return {**ENVIRONMENT, **os.environ, **one}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aent.runs.recipe import load_recipe
-from aent.training.prepare import prepared
+from aent.training.prepare import prepare, read_request
 
 FOLDER = Path(__file__).parents[3] / "benchmarks/evidence"
 RECIPES = sorted([*FOLDER.glob("dev-*.yaml"), *FOLDER.glob("eval-*.yaml")])
@@ -28,9 +28,9 @@ def test_it_is_plain_grpo_at_the_papers_sampling(path):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_is_ready_to_run(path, tmp_path, monkeypatch):
-    """`prepared` makes the data; policies learn from what the 200 test problems are not in."""
+    """`prepare` makes the data; policies learn from what the 200 test problems are not in."""
     monkeypatch.chdir(tmp_path)
-    run, _, _ = prepared([str(path)])
+    run = prepare(read_request([str(path)]))
     held_out = run.task.dataset("test")["prompt"]
     assert len(held_out) == 200
     shown = {row["prompt"] for row in run.task.demonstrations(2000)}

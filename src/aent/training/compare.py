@@ -1,0 +1,117 @@
+"""A comparison: its missing runs, then the table and the report."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from aent.errors import InputError
+from aent.report.gather import report_content
+from aent.report.page import write_page
+from aent.runs.comparison import Comparison, ComparisonFolder, Job
+from aent.runs.folder import REPORT
+from aent.runs.lock import locked
+from aent.runs.logged import step_summary
+from aent.runs.outcome import comparison_table, outcome
+from aent.training.interrupts import terminated_as_interrupted
+from aent.training.prepare import prepare, read_request
+from aent.training.workers import Workers
+
+
+def compare(comparison: Comparison, path: Path, console: Console, count: int | None = None) -> int:
+    """Do the runs of a comparison that are missing, then print and write its outcome; return the exit code.
+
+    Args:
+        comparison: what is compared.
+        path: folder of the comparison.
+        console: where progress and tables are printed.
+        count: runs at a time; one per GPU, else one per core, if not given.
+
+    Returns:
+        0, or 130 after Ctrl-C, SIGTERM or SIGHUP.
+
+    Raises:
+        InputError: for a mistake in recipe, methods or flags, for a folder that is in use or holds something
+            else, or if runs failed.
+    """
+    evaluated = _check(comparison)
+    folder = ComparisonFolder(path)
+    path.mkdir(parents=True, exist_ok=True)
+    busy = f"another aent compare is at work in {path}; wait for it or stop it"
+    with locked(path, busy), terminated_as_interrupted():
+        folder.claim(comparison)
+        try:
+            failed = _work(comparison, folder, console, evaluated, count)
+        except KeyboardInterrupt:
+            console.print("interrupted; what was done is kept, and the same command continues from there")
+            return 130
+    if failed:
+        logs = "\n".join(f"  {folder.log(job)}" for job in failed)
+        raise InputError(
+            f"{len(failed)} of {len(comparison.jobs)} runs failed; what they printed:\n{logs}\n"
+            "The others are kept; the same command tries the failed ones again"
+        )
+    _conclude(comparison, folder, console, evaluated)
+    return 0
+
+
+def _check(comparison: Comparison) -> bool:
+    """Check the runs of the first seed before any of them starts; return whether runs are evaluated."""
+    evaluated = set()
+    for job in comparison.jobs[: len(comparison.entrants) * len(comparison.algorithms)]:
+        run = prepare(read_request(comparison.argv(job)))
+        evaluated.add(run.recipe.evaluation is not None)
+    return evaluated == {True}
+
+
+def _work(
+    comparison: Comparison, folder: ComparisonFolder, console: Console, evaluated: bool, count: int | None
+) -> Sequence[Job]:
+    """Do the missing runs and return those that failed."""
+    import torch
+
+    waiting = [job for job in comparison.jobs if not folder.is_done(job, evaluated=evaluated)]
+    if not waiting:
+        return []
+    # Make the policy that all runs start from, before they look for it in the cache
+    prepare(read_request(comparison.argv(comparison.jobs[0]))).policy_path()
+    gpus = torch.cuda.device_count()
+    workers = Workers(comparison, folder, count=count or gpus or os.cpu_count() or 1, gpus=gpus)
+    with Live(console=console, transient=True, refresh_per_second=2) as live:
+        workers.run(waiting, lambda: live.update(_progress(comparison, folder, workers, evaluated)))
+    return list(workers.failed)
+
+
+def _progress(comparison: Comparison, folder: ComparisonFolder, workers: Workers, evaluated: bool) -> Table:
+    table = Table("run", "state", "step", "last logged", box=None)
+    done = 0
+    for job in comparison.jobs:
+        if folder.is_done(job, evaluated=evaluated):
+            done += 1
+        elif job in workers.running or job in workers.failed:
+            rows = folder.run(job).logged_steps()
+            state = "running" if job in workers.running else "failed"
+            last = (str(rows[-1]["step"]), step_summary(rows[-1])) if rows else ("-", "")
+            table.add_row(job.name, state, *last)
+    table.caption = f"{done} of {len(comparison.jobs)} runs done"
+    return table
+
+
+def _conclude(comparison: Comparison, folder: ComparisonFolder, console: Console, evaluated: bool) -> None:
+    """Print the table, write it and the report, and say where everything is."""
+    if evaluated:
+        result = outcome(comparison, folder)
+        result.save(folder.path)
+        for algorithm in comparison.algorithms:
+            console.print(comparison_table(result, algorithm))
+    files = "comparison.json, comparison.csv, runs/" if evaluated else "runs/"
+    console.print(f"{folder.path}: {files}", highlight=False, soft_wrap=True)
+    logged = any(folder.run(job).logged_steps() for job in comparison.jobs)
+    if evaluated or logged:  # runs shorter than their logging interval have nothing to show
+        report = folder.path / REPORT
+        write_page(report_content([folder.path]), report)
+        contents = "curves, differences and tokens on one page"
+        console.print(f"{report}: {contents}", highlight=False, soft_wrap=True)

@@ -1,0 +1,72 @@
+"""Starting or resuming a run from the words of a command line."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aent.errors import InputError
+from aent.runs.folder import RunFolder
+from aent.training.interrupts import terminated_as_interrupted
+from aent.training.prepare import build_run, prepare, read_request
+from aent.training.run import Interrupted, Run
+
+
+def train(argv: Sequence[str]) -> int:
+    """Start a run, or resume one with ``--resume RUN``, and return the exit code.
+
+    Args:
+        argv: the words after ``aent train``.
+
+    Returns:
+        0, or 130 after Ctrl-C, SIGTERM or SIGHUP; the message on the screen then says how to resume.
+
+    Raises:
+        InputError: for a mistake in recipe or flags, or a folder that cannot be written.
+    """
+    with terminated_as_interrupted():
+        resumed = any(word.partition("=")[0] == "--resume" for word in argv)
+        run, folder = _resume(argv) if resumed else _create(argv)
+        return _start(run, folder)
+
+
+def _start(run: Run, folder: RunFolder) -> int:
+    run.console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
+    hint = f"Continue with: aent train --resume {folder.path}"
+    try:
+        run.start(folder)
+    except Interrupted as stop:
+        run.console.print(str(stop), highlight=False, soft_wrap=True)
+        return 130
+    except KeyboardInterrupt:
+        message = f"interrupted; what was done is kept. {hint}"
+        run.console.print(message, highlight=False, soft_wrap=True)
+        return 130
+    except OSError as error:
+        raise InputError(f"{error}. What was written before is kept. {hint}") from error
+    return 0
+
+
+def _create(argv: Sequence[str]) -> tuple[Run, RunFolder]:
+    request = read_request(argv)
+    run = prepare(request)
+    path = _on_main(lambda: RunFolder.create(request.output_dir, request.stem, run.recipe).path)
+    return build_run(run.recipe, path), RunFolder(path)
+
+
+def _resume(argv: Sequence[str]) -> tuple[Run, RunFolder]:
+    words = [part for word in argv for part in word.split("=", 1)]
+    if len(words) != 2 or words[0] != "--resume":
+        raise InputError(
+            "--resume takes a run folder and no other flag: the run continues as it was configured. "
+            "Give: aent train --resume RUN_FOLDER"
+        )
+    folder = RunFolder.open(Path(words[1]))
+    return build_run(folder.recipe, folder.path), folder
+
+
+def _on_main(create: Callable[[], Path]) -> Path:
+    """Let the main process create the run folder and tell the others its name."""
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    paths = [create() if PartialState().is_main_process else None]
+    return broadcast_object_list(paths)[0]  # type: ignore[index,return-value]
