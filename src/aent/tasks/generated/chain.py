@@ -49,7 +49,7 @@ class Chain(GeneratedTask):
 
     @property
     def max_length(self) -> int:
-        """The length of all steps written as equations, each with a comma or mark behind it, and the answer."""
+        """The length of all steps written as equations, each with a comma or mark, and the answer."""
         start, operand, result = (len(str(n)) for n in (self.high, self.high, self.modulus - 1))
         equations = max(start, result) + (self.steps - 1) * result
         return equations + self.steps * (operand + result + 3) + result
