@@ -3,7 +3,18 @@ from dataclasses import dataclass
 import pytest
 
 from aent import InputError
-from aent.spec import from_dotted_path, from_mapping, take_section
+from aent.spec import (
+    call,
+    find,
+    from_dotted_path,
+    from_mapping,
+    from_spec,
+    kebab_case,
+    take_flags,
+    take_section,
+    whole_number,
+    with_fields,
+)
 
 
 def test_fields_are_taken_out_and_read_as_yaml():
@@ -91,3 +102,107 @@ def test_dotted_paths(tmp_path, monkeypatch):
         from_dotted_path("no_such_module.thing")
     with pytest.raises(InputError, match="has no 'question'"):
         from_dotted_path("mine_here.question")
+
+
+def test_flags_are_taken_out_by_name():
+    argv = ["runs/a", "--output-dir", "x", "--seeds=1,2", "--output_dir=y", "--other", "--seeds"]
+    assert take_flags(argv[:6], ("output_dir", "seeds")) == (
+        {"output_dir": "y", "seeds": "1,2"},
+        ["runs/a", "--other"],
+    )
+    with pytest.raises(InputError, match="--seeds needs a value"):
+        take_flags(argv, ("seeds",))
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "two", "\N{SUPERSCRIPT TWO}"])
+def test_a_count_is_a_whole_number(text):
+    assert whole_number("--jobs", "12") == 12
+    with pytest.raises(InputError, match="must be a whole number of at least 1"):
+        whole_number("--jobs", text)
+
+
+def test_lists_become_tuples_where_tuples_are_due():
+    assert from_mapping("settings", Settings, {"ks": [1, 4]}).ks == (1, 4)
+    with pytest.raises(InputError, match=r"settings: ks=\[1, 'x'\] is a list; it must be tuple\[int, ...\]"):
+        from_mapping("settings", Settings, {"ks": [1, "x"]})
+
+    def listed(*, items: list[int]):
+        return items
+
+    assert call("listed", listed, {"items": [1, 2]}) == [1, 2]
+
+
+@dataclass(frozen=True)
+class Box:
+    size: int
+    label: str = "box"
+
+
+KNOWN = {"big-box": Box, "ready": Box(3)}
+
+
+def test_a_spec_is_a_name_or_a_mapping_in_either_spelling():
+    for name in ("big-box", "BigBox"):
+        assert from_spec("box", {"name": name, "size": 2}, KNOWN) == Box(2)
+    assert from_spec("box", "ready", KNOWN) == Box(3)
+    assert from_spec("box", {"name": "fractions.Fraction", "numerator": 3}, KNOWN) == 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("bigbox", r"unknown box 'bigbox'. Did you mean 'big-box'\? Known: big-box, ready. A dotted path"),
+        ({"size": 1}, "box {'size': 1} has no name; give {'name': one of"),
+        ({"name": 7}, "has no name"),
+        ("big-box", "box 'big-box' needs size"),
+        ({"name": "big-box", "sise": 1}, "unknown field of box 'big-box': 'sise'. Did you mean 'size'"),
+        ({"name": "big-box", "size": "1"}, "box 'big-box': size='1' is a str; it must be int"),
+        ({"name": "ready", "size": 4}, r"box 'ready' is a finished value and takes no \['size'\]"),
+        ("collections.OrderedDict", "box 'collections.OrderedDict' cannot be called from a spec"),
+        ("collections.Nothing", "module 'collections' has no 'Nothing'"),
+    ],
+)
+def test_a_bad_spec_says_what_is_allowed(spec, message):
+    with pytest.raises(InputError, match=message):
+        from_spec("box", spec, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "spelling"),
+    [
+        ("TopK", "top-k"),
+        ("SignStep", "sign-step"),
+        ("PI", "pi"),
+        ("Fraction", "fraction"),
+        ("top-p", "top-p"),
+    ],
+)
+def test_class_names_in_kebab_case(class_name, spelling):
+    assert kebab_case(class_name) == spelling
+
+
+def test_a_known_name_wins_over_a_module():
+    assert find("box", "ready", KNOWN) == Box(3)
+
+
+def test_annotations_that_are_text_are_resolved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "postponed.py").write_text(
+        "from __future__ import annotations\n"
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from nowhere import Thing\n"
+        "def plain(*, coef: float = 0.1): return coef\n"
+        "def partly(*, coef: float = 0.1, thing: Thing = None): return coef\n"
+    )
+    assert from_spec("thing", {"name": "postponed.plain", "coef": 1}, {}) == 1
+    with pytest.raises(InputError, match="coef='x' is a str; it must be float"):
+        from_spec("thing", {"name": "postponed.plain", "coef": "x"}, {})
+    assert from_spec("thing", {"name": "postponed.partly", "coef": 1, "thing": 2}, {}) == 1
+
+
+def test_fields_of_an_instance_are_replaced():
+    assert with_fields("box", Box(3), {"label": "mine"}) == Box(3, "mine")
+    with pytest.raises(InputError, match="unknown field of box: 'labell'"):
+        with_fields("box", Box(3), {"labell": "mine"})
+    with pytest.raises(InputError, match=r"box is not a dataclass, so it takes no \['a'\]"):
+        with_fields("box", object(), {"a": 1})

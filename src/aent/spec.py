@@ -1,73 +1,103 @@
-"""From what a user writes (a name, a dotted path, a mapping, flags) to Python objects."""
+"""From what a user writes to Python objects: flags to values, names and mappings to objects.
 
+A spec is a name, or a mapping with a name and arguments: ``aent``, ``{name: top-k, k: 20}``. A name is either
+known for its kind, in kebab-case or spelled like a class (``TopK``), or a dotted path to a value or callable.
+"""
+
+import inspect
+import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 
 from aent.errors import InputError, unknown
 
 Section = str | Mapping[str, Any] | None
+"""A section of a recipe: a spec, or None where the section is switched off."""
+T = TypeVar("T")
 
 
 def take_section(argv: Sequence[str], section: str, base: Section) -> tuple[list[str], dict[str, Any] | None]:
     """Take ``--section VALUE`` and ``--section.FIELD VALUE`` out of `argv` and merge them over `base`.
 
-    Values are read as YAML, so numbers, booleans, lists and ``{a: 1}`` mappings work. Naming another
-    thing than `base` drops the fields of `base`, which belong to what it named.
+    Values are read as YAML, so numbers, booleans, lists and mappings like ``{a: 1}`` work. Naming something
+    other than `base` does drops the fields of `base`, since they belong to what it names.
+
+    Returns:
+        The other words, and the merged section: None if it is switched off.
 
     Raises:
-        InputError: for a flag without a value, or a field set on a section that is off.
+        InputError: for a flag without a value, or a field of a section that is switched off.
     """
-    rest: list[str] = []
-    chosen, fields = _as_mapping(base), {}
-    words = iter(argv)
-    for word in words:
-        flag, equals, value = word.partition("=")
-        if flag != f"--{section}" and not flag.startswith(f"--{section}."):
-            rest.append(word)
-            continue
-        value = value if equals else next(words, None)
-        if value is None:
-            raise InputError(f"{flag} needs a value")
-        parsed = _read(flag, value)
+    pairs, rest = _split(argv, lambda flag: flag == f"--{section}" or flag.startswith(f"--{section}."))
+    merged, overrides = _as_mapping(base), {}
+    for flag, value in pairs:
+        parsed = _parse(flag, value)
         if flag == f"--{section}":
-            chosen = _renamed(chosen, _as_mapping(parsed))
+            merged = _merge(merged, _as_mapping(parsed))
         else:
-            fields[flag.removeprefix(f"--{section}.")] = parsed
-    if chosen is None and fields:
+            overrides[flag.removeprefix(f"--{section}.")] = parsed
+    if merged is None and overrides:
         raise InputError(
-            f"--{section}.{next(iter(fields))} is set but there is no {section}; add --{section}"
+            f"--{section}.{next(iter(overrides))} is set but there is no {section}; add --{section}"
         )
-    return rest, None if chosen is None else {**chosen, **fields}
+    return rest, None if merged is None else {**merged, **overrides}
 
 
 def take_flags(argv: Sequence[str], names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Take ``--name VALUE`` of these names out of `argv`; return them, and what is left.
+    """Take ``--name VALUE`` for these names out of `argv`.
+
+    Returns:
+        The values as written, by name with underscores, and the other words.
 
     Raises:
         InputError: for a flag without a value.
     """
-    taken: dict[str, str] = {}
+    pairs, rest = _split(argv, lambda flag: flag.startswith("--") and _flag_name(flag) in names)
+    return {_flag_name(flag): value for flag, value in pairs}, rest
+
+
+def _flag_name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _split(argv: Sequence[str], wanted: Callable[[str], bool]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return (flag, value) of the wanted flags, ``--flag VALUE`` or ``--flag=VALUE``, and the other words.
+
+    Raises:
+        InputError: for a wanted flag without a value.
+    """
+    pairs: list[tuple[str, str]] = []
     rest: list[str] = []
     words = iter(argv)
     for word in words:
         flag, equals, value = word.partition("=")
-        name = flag.removeprefix("--").replace("-", "_")
-        if not flag.startswith("--") or name not in names:
+        if not wanted(flag):
             rest.append(word)
             continue
-        given = value if equals else next(words, None)
-        if given is None:
+        following = value if equals else next(words, None)
+        if following is None:
             raise InputError(f"{flag} needs a value")
-        taken[name] = given
-    return taken, rest
+        pairs.append((flag, following))
+    return pairs, rest
+
+
+def whole_number(flag: str, text: str, least: int = 1) -> int:
+    """Read the value of a flag that counts something.
+
+    Raises:
+        InputError: for what is not a whole number of at least `least`.
+    """
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise InputError(f"{flag} {text} must be a whole number of at least {least}")
+    return int(text)
 
 
 def _as_mapping(section: Section) -> dict[str, Any] | None:
@@ -76,13 +106,13 @@ def _as_mapping(section: Section) -> dict[str, Any] | None:
     return {"name": section} if isinstance(section, str) else dict(section)
 
 
-def _renamed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any] | None:
+def _merge(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any] | None:
     if old is None or new is None or ("name" in new and new["name"] != old.get("name")):
         return new
     return {**old, **new}
 
 
-def _read(flag: str, value: str) -> Any:
+def _parse(flag: str, value: str) -> Any:
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
@@ -94,7 +124,7 @@ def _read(flag: str, value: str) -> Any:
 
 
 def _as_number(value: Any) -> Any:
-    """YAML 1.1 reads ``1e-4`` as text; a person means the number."""
+    """Return text such as ``1e-4``, which YAML 1.1 does not read as a number, as the number it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -103,11 +133,46 @@ def _as_number(value: Any) -> Any:
         return value
 
 
-T = TypeVar("T")
+def from_spec(kind: str, spec: str | Mapping[str, Any], known: Mapping[str, Any]) -> Any:
+    """Return the object that a spec describes: a known or imported callable is called with its arguments.
+
+    Raises:
+        InputError: for a spec without a name, and as `find` and `call`.
+    """
+    arguments = {"name": spec} if isinstance(spec, str) else {**spec}
+    name = arguments.pop("name", None)
+    if not isinstance(name, str):
+        raise InputError(f"{kind} {spec!r} has no name; give {{'name': one of {list(known)}}}")
+    target = find(kind, name, known)
+    if callable(target):
+        return call(f"{kind} {name!r}", target, arguments)
+    if arguments:
+        raise InputError(f"{kind} {name!r} is a finished value and takes no {sorted(arguments)}")
+    return target
+
+
+def find(kind: str, name: str, known: Mapping[str, T]) -> T | Any:
+    """Return what a name stands for in `known`, or what a dotted path points to.
+
+    Raises:
+        InputError: for an unknown name; it lists the known ones.
+    """
+    for spelling in (name, kebab_case(name)):
+        if spelling in known:
+            return known[spelling]
+    target = from_dotted_path(name)
+    if target is None:
+        raise unknown(kind, name, known, f"A dotted path such as package.module.{kind} works too.")
+    return target
+
+
+def kebab_case(name: str) -> str:
+    """Return a class's name as the command line spells it: ``TopK`` as ``top-k``, ``PI`` as ``pi``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
 
 
 def from_dotted_path(path: str) -> Any:
-    """Return what ``package.module.attribute`` points to, or None where `path` has no dot.
+    """Return what ``package.module.attribute`` points to, or None if `path` has no dot.
 
     Modules in the current folder are found too, as ``python script.py`` would find them.
 
@@ -139,31 +204,81 @@ def from_mapping(kind: str, cls: type[T], values: Mapping[str, Any]) -> T:
     """Build a dataclass from a mapping such as a section of a recipe.
 
     Raises:
-        InputError: for a field the dataclass does not have, or a value of another type than the field.
+        InputError: as `call`.
     """
-    hints = get_type_hints(cls)
-    known = [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
-    for name in values:
-        if name not in known:
-            raise unknown(f"field of {kind}:", name, known)
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}  # YAML's sequences
-    for name, value in given.items():
-        check_type(f"{kind}: {name}", hints[name], value)
-    return cls(**given)
+    return call(kind, cls, values)
 
 
-def check_type(what: str, hint: Any, value: Any) -> None:
-    """Raise where a value has not the type that was declared for it.
+def call(what: str, target: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+    """Call a function or a class with arguments that a user wrote; a list becomes a tuple where one is due.
 
     Raises:
-        InputError: naming what was given and what is allowed.
+        InputError: for an unknown or a missing argument, or a value of another type than annotated. An
+            annotation that no value can be checked against, or that names something undefined, is ignored.
     """
-    if not _fits(value, hint):
-        raise InputError(f"{what}={value!r} is a {type(value).__name__}; it must be {_written(hint)}")
+    checked = _checked(what, target, arguments)
+    named = _named(_parameters(what, target))
+    missing = [name for name, p in named.items() if p.default is p.empty and name not in checked]
+    if missing:
+        raise InputError(
+            f"{what} needs {', '.join(missing)}: no value was published; give one that fits your setting"
+        )
+    return target(**checked)
+
+
+def with_fields(what: str, instance: T, fields: Mapping[str, Any]) -> T:
+    """Return an instance of a dataclass with other values in some fields; checked as `call` does.
+
+    Raises:
+        InputError: for an unknown field or a value of another type, or if it is not a dataclass.
+    """
+    if not fields:
+        return instance
+    if not is_dataclass(instance) or isinstance(instance, type):
+        raise InputError(f"{what} is not a dataclass, so it takes no {sorted(fields)}")
+    return replace(instance, **_checked(what, type(instance), fields))
+
+
+def _checked(what: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = _parameters(what, target)
+    named = _named(parameters)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in arguments:
+        if name not in named and not takes_any:
+            part = "field" if isinstance(target, type) else "argument"
+            raise unknown(f"{part} of {what}:", name, named)
+    hints = {name: parameter.annotation for name, parameter in named.items()}
+    return {n: _fitted(f"{what}: {n}", hints.get(n, Any), value) for n, value in arguments.items()}
+
+
+def _parameters(what: str, target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(target, eval_str=True).parameters
+    except NameError:  # imported for type checkers only
+        return inspect.signature(target).parameters
+    except (ValueError, TypeError):  # some builtins
+        raise InputError(f"{what} cannot be called from a spec: its arguments are not known") from None
+
+
+def _named(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind in by_name}
+
+
+def _fitted(what: str, hint: Any, value: Any) -> Any:
+    """Return the value, as a tuple if YAML's list stands for one.
+
+    Raises:
+        InputError: if its type is not the annotated one; the error says what was written and what is allowed.
+    """
+    for candidate in (value, tuple(value)) if isinstance(value, list) else (value,):
+        if _fits(candidate, hint):
+            return candidate
+    raise InputError(f"{what}={value!r} is a {type(value).__name__}; it must be {_written(hint)}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    if hint is Any:
+    if hint is Any or hint is inspect.Parameter.empty or isinstance(hint, str):
         return True
     origin = get_origin(hint)
     if origin in (Union, UnionType):
@@ -174,7 +289,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return all(_fits(item, get_args(hint)[0]) for item in value)
     if isinstance(value, bool):
         return hint is bool
-    return isinstance(value, int | float if hint is float else origin or hint)
+    try:
+        return isinstance(value, int | float if hint is float else origin or hint)
+    except TypeError:  # a protocol, a TypedDict or the like
+        return True
 
 
 def _written(hint: Any) -> str:

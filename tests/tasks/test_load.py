@@ -62,7 +62,7 @@ def test_names_that_lead_nowhere(given, message):
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
-        ("countdown", {"number": 3}, r"unknown field of task 'countdown' 'number'. Did you mean"),
+        ("countdown", {"number": 3}, r"unknown field of task 'countdown': 'number'. Did you mean"),
         ("countdown", {"numbers": "3"}, r"numbers='3' is a str; it must be int"),
         ("countdown", {"numbers": 3.0}, r"numbers=3.0 is a float; it must be int"),
         ("countdown", {"numbers": True}, r"numbers=True is a bool; it must be int"),

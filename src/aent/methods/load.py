@@ -1,13 +1,12 @@
 """From a name, a mapping or a dotted path to a method."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from aent import subsets
 from aent.controllers import CONTROLLERS
-from aent.errors import InputError, unknown
+from aent.errors import InputError
 from aent.method import Method
 from aent.methods.aent import aent
 from aent.methods.aent_auto import aent_auto
@@ -36,16 +35,16 @@ from aent.methods.stare import stare
 from aent.methods.steer import steer
 from aent.methods.unlikeliness import unlikeliness
 from aent.methods.w_reinforce import w_reinforce
-from aent.spec import check_type, from_dotted_path
+from aent.spec import from_spec
 
 Spec = str | Mapping[str, Any] | Sequence[Any] | Method
 
 
 def stack(*, methods: list[Any]) -> Method:
-    """Several methods at once: ``{name: stack, methods: [clip-higher, {name: aent, low: 0.2}]}``.
+    """Combine several methods: ``{name: stack, methods: [clip-higher, {name: aent, low: 0.2}]}``.
 
     Raises:
-        InputError: where two of them fill the same part; it names both.
+        InputError: if two of them fill the same part; it names both.
     """
     return stacked([load_method(spec) for spec in methods])
 
@@ -81,23 +80,23 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 SUBSETS: dict[str, Callable[..., subsets.Subset]] = {
-    "Full": subsets.Full,
-    "Fraction": subsets.Fraction,
-    "TopK": subsets.TopK,
-    "TopP": subsets.TopP,
+    "full": subsets.Full,
+    "fraction": subsets.Fraction,
+    "top-k": subsets.TopK,
+    "top-p": subsets.TopP,
 }
 
 
 def load_method(spec: Spec) -> Method:
-    """Return the method a spec describes.
+    """Return the method that a spec describes.
 
     A spec is a name in `METHODS`, a dotted path to a `Method` or to a function that returns one, a
     mapping ``{"name": ..., argument: value, ...}``, a list of specs to stack, or a `Method` itself. In a
-    mapping, ``subset`` and ``controller`` put another one in the place of the method's own:
-    ``{"name": "entropy-bonus", "subset": {"name": "TopP", "mass": 0.9}}``.
+    mapping, ``subset`` and ``controller`` replace the method's own:
+    ``{"name": "entropy-bonus", "subset": {"name": "top-p", "mass": 0.9}}``.
 
     Raises:
-        InputError: for an unknown name or argument, or a value the method refuses.
+        InputError: for an unknown name or argument, or a value that the method refuses.
     """
     if isinstance(spec, Method):
         return spec
@@ -109,46 +108,12 @@ def load_method(spec: Spec) -> Method:
         for kind, known in (("subset", SUBSETS), ("controller", CONTROLLERS))
         if kind in arguments
     }
-    method = _named("method", arguments, METHODS)
+    method = from_spec("method", arguments, METHODS)
     if not isinstance(method, Method):
         raise InputError(f"{arguments['name']!r} gave {type(method).__name__}, not an aent Method")
     return replace(method, **parts)
 
 
-def _load_part(kind: str, known: Mapping[str, Callable[..., Any]], spec: Any) -> Any:
-    if isinstance(spec, str | Mapping):
-        return _named(kind, {"name": spec} if isinstance(spec, str) else spec, known)
-    return spec
-
-
-def _named(kind: str, spec: Mapping[str, Any], known: Mapping[str, Callable[..., Any]]) -> Any:
-    """Call what a spec names, in `known` or by a dotted path, with the rest of the spec."""
-    arguments = {**spec}
-    name = arguments.pop("name", None)
-    if not isinstance(name, str):
-        raise InputError(f"{kind} {spec!r} has no name; give {{'name': one of {list(known)}}}")
-    found = known[name] if name in known else from_dotted_path(name)
-    if found is None:
-        raise unknown(kind, name, known, f"A dotted path such as package.module.{kind} works too.")
-    if callable(found):
-        return _call(f"{kind} {name!r}", found, arguments)
-    if arguments:
-        raise InputError(f"{kind} {name!r} is a finished value and takes no {sorted(arguments)}")
-    return found
-
-
-def _call(what: str, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    parameters = inspect.signature(factory).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for argument in arguments:
-        if argument not in parameters and not takes_any:
-            raise unknown(f"argument of {what}:", argument, parameters)
-    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in arguments]
-    if missing and not takes_any:
-        raise InputError(
-            f"{what} needs {', '.join(missing)}: no value was published; give one that fits your setting"
-        )
-    for argument, parameter in parameters.items():
-        if argument in arguments and parameter.annotation is not parameter.empty:
-            check_type(f"{what}: {argument}", parameter.annotation, arguments[argument])
-    return factory(**arguments)
+def _load_part(kind: str, known: Mapping[str, Callable[..., Any]], part: Any) -> Any:
+    """Return a subset or a controller from its spec; an object, as Python code may give, stays as it is."""
+    return from_spec(kind, part, known) if isinstance(part, str | Mapping) else part
