@@ -1,10 +1,24 @@
+"""Where a method meets the loss, by hand."""
+
 from dataclasses import replace
 
 import pytest
 import torch
 
-from aent import Fixed, Method, with_terms
-from aent.method import Tokens
+from aent import (
+    EntropySlopes,
+    Fixed,
+    Method,
+    Rollouts,
+    Tokens,
+    changed_rewards,
+    clip_edges,
+    first_order_effect,
+    measure_weights,
+    rollout_advantages,
+    token_advantages,
+    with_terms,
+)
 
 GRID = torch.ones(2, 2)
 TOKENS = Tokens(
@@ -15,6 +29,48 @@ TOKENS = Tokens(
     mask=torch.tensor([[1.0, 0.0], [1.0, 1.0]]),
     coef=0.2,
 )
+ROLLOUTS = Rollouts(rewards=torch.tensor([[1.0, 2.0]]), mean_logp=pytest.fail)
+
+
+def test_rewards_change_before_the_baseline():
+    method = Method(name="tripled", rewards=lambda rollouts: 3 * rollouts.rewards)
+    assert changed_rewards(method, ROLLOUTS).tolist() == [[3.0, 6.0]]
+    made = rollout_advantages(method, ROLLOUTS, lambda rewards: rewards - 1)
+    assert made.tolist() == [[2.0, 5.0]]
+
+
+def test_advantages_of_the_method_replace_the_baseline_and_see_the_changed_rewards():
+    method = Method(
+        name="both",
+        rewards=lambda rollouts: 3 * rollouts.rewards,
+        group_advantages=lambda rollouts: rollouts.rewards + 0.5,
+    )
+    assert rollout_advantages(method, ROLLOUTS, pytest.fail).tolist() == [[3.5, 6.5]]
+
+
+def test_without_parts_the_host_is_left_alone():
+    none = Method(name="none")
+    assert changed_rewards(none, ROLLOUTS) is ROLLOUTS.rewards
+    assert rollout_advantages(none, ROLLOUTS, lambda rewards: -rewards).tolist() == [[-1.0, -2.0]]
+    assert token_advantages(none, TOKENS) is TOKENS.advantages
+    assert clip_edges(none, replace(TOKENS, clip=(0.1, 0.3))) == (0.1, 0.3)
+    assert measure_weights(none, TOKENS) is TOKENS.mask
+    loss = torch.tensor(1.0)
+    assert with_terms(loss, none, TOKENS, host_mean=pytest.fail, count=5) is loss
+
+
+def test_shaped_advantages_and_edges_carry_no_gradient():
+    logp = TOKENS.logp.clone().requires_grad_()
+    tokens = replace(TOKENS, logp=logp)
+    method = Method(
+        name="shaped",
+        token_advantages=lambda tokens: tokens.advantages * tokens.logp,
+        clip=lambda tokens: (-tokens.logp, 2 * tokens.ratio),
+    )
+    assert token_advantages(method, tokens).tolist() == [[-1.0, -1.0], [-1.0, -1.0]]
+    low, high = clip_edges(method, tokens)
+    assert (low.tolist(), high.tolist()) == ([[1.0, 1.0], [1.0, 1.0]], [[2.0, 2.0], [2.0, 2.0]])
+    assert not any(x.requires_grad for x in (token_advantages(method, tokens), low, high))
 
 
 def test_bonus_by_hand():
@@ -48,6 +104,12 @@ def test_penalty_by_hand():
     assert entropy.grad is None
 
 
+def test_a_coefficient_of_0_adds_nothing_to_the_graph():
+    method = Method(name="bonus", controller=Fixed(coef=0.0), bonus=pytest.fail)
+    loss = torch.tensor(1.0)
+    assert with_terms(loss, method, replace(TOKENS, coef=0.0), host_mean=pytest.fail, count=5) is loss
+
+
 def test_a_positive_coefficient_raises_entropy():
     """One descent step on the bonus alone makes a peaked policy flatter."""
     logits = torch.tensor([[[2.0, 0.0, -1.0]]], requires_grad=True)
@@ -57,3 +119,58 @@ def test_a_positive_coefficient_raises_entropy():
     with_terms(torch.tensor(0.0), method, tokens, host_mean=pytest.fail, count=1).backward()
     stepped = torch.distributions.Categorical(logits=logits - 0.1 * logits.grad).entropy()
     assert stepped.item() > entropy.item()
+
+
+def test_weights_of_the_measurement_leave_masked_tokens_out_and_carry_no_gradient():
+    entropy = TOKENS.entropy.clone().requires_grad_()
+    method = Method(name="measured", measure=lambda tokens: 2 * tokens.entropy)
+    weights = measure_weights(method, replace(TOKENS, entropy=entropy))
+    assert weights.tolist() == [[1.0, 0.0], [2.0, 0.5]]
+    assert not weights.requires_grad
+
+
+def host_sum(values):
+    return (values * TOKENS.mask).sum()
+
+
+def effect(tokens, method=Method(name="bonus", controller=Fixed(coef=0.2)), count=5.0):  # noqa: B008
+    return tuple(x.item() for x in first_order_effect(method, tokens, host_mean=host_sum, count=count))
+
+
+SLOPES = EntropySlopes(
+    target=torch.tensor([[0.5, 9.0], [0.25, -1.0]]),
+    mean=torch.tensor([[0.1, 9.5], [0.5, -0.5]]),
+    square=torch.tensor([[1.0, 99.0], [2.0, 4.0]]),
+)
+
+
+def test_first_order_effect_by_hand():
+    """A (target - mean) with A = 1, 3, -2: 0.4, 3 * -0.25, -2 * -0.5: pull 0.65. Squares 1 + 2 + 4 over 5
+    tokens: push 1.4, whatever the coefficient in force and the entropy. The masked token counts nowhere.
+    """
+    tokens = replace(TOKENS, slopes=SLOPES, advantages=torch.tensor([[1.0, 7.0], [3.0, -2.0]]))
+    assert effect(tokens) == pytest.approx((0.65, 1.4))
+    assert effect(replace(tokens, coef=9.0, entropy=TOKENS.entropy + 1)) == pytest.approx((0.65, 1.4))
+
+
+def test_the_importance_weight_scales_the_pull_of_each_token_but_not_the_push():
+    """Weights 2, 0.5 and 3: 2 * 0.4 + 0.5 * -0.75 + 3 * 1 = 3.425; one weight of 0.5 for all: 0.325."""
+    tokens = replace(TOKENS, slopes=SLOPES, advantages=torch.tensor([[1.0, 7.0], [3.0, -2.0]]))
+    each = replace(tokens, weight=torch.tensor([[2.0, 5.0], [0.5, 3.0]]))
+    assert effect(each) == pytest.approx((3.425, 1.4))
+    assert effect(replace(tokens, weight=0.5)) == pytest.approx((0.325, 1.4))
+
+
+def test_the_push_is_that_of_the_methods_own_bonus():
+    """A bonus of 2 coef H in the first row and -coef H in the second: (2 * 1 - 2 - 4) / 5 = -0.8."""
+    method = Method(
+        name="own",
+        controller=Fixed(coef=0.2),
+        bonus=lambda tokens: torch.tensor([[2.0], [-1.0]]) * tokens.coef * tokens.entropy,
+    )
+    assert effect(replace(TOKENS, slopes=SLOPES), method)[1] == pytest.approx(-0.8)
+
+
+def test_without_slopes_or_a_bonus_there_is_no_effect():
+    assert effect(TOKENS) == (0, 0)
+    assert effect(replace(TOKENS, slopes=SLOPES), Method(name="none", bonus=None)) == (0, 0)

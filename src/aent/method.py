@@ -1,4 +1,4 @@
-"""What a method is made of, and what its parts are shown."""
+"""What a method is made of, and what its parts get to see."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,14 +10,16 @@ from torch import Tensor
 
 from aent.controllers import Controller
 from aent.ops import EntropySlopes
+from aent.ops.backend import statistics_dtype
 from aent.subsets import Full, Subset
 
 Edge = float | Float[Tensor, "batch tokens"]
+"""One side of the clipping range: the same for all tokens, or one value for each."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a method comes from."""
+    """The publication behind a method."""
 
     title: str
     arxiv: str
@@ -27,113 +29,116 @@ class Paper:
 
 @dataclass(frozen=True, kw_only=True)
 class Rollouts:
-    """The completions of a batch of rollouts, over all ranks, in the groups of their prompts."""
+    """A batch of rollouts from all ranks, grouped by prompt."""
 
     rewards: Float[Tensor, "groups size"]
-    """One reward per completion, the reward functions summed with their weights.
+    """One reward per completion: the weighted sum of the reward functions.
 
-    A completion that no function scored counts as its group's mean, and never gets an advantage.
+    A completion that no function scored has its group's mean here; the host gives it no advantage.
     """
     mean_logp: Callable[[], Float[Tensor, "groups size"]]
-    """Mean log-probability per token (nats) of each completion under the policy that is trained.
+    """Mean log-probability per token (nats) of each completion under the policy being trained.
 
-    A function, as it may cost a forward pass.
+    A function, because it may cost a forward pass.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """A micro-batch of completions on one rank, token by token, in nats."""
+    """The tokens of one micro-batch on one rank. Entropies and log-probabilities are in nats."""
 
     logp: Float[Tensor, "batch tokens"]
-    """Log-probability of each token; it carries gradient."""
+    """Log-probability of each token under the policy being trained; carries gradient."""
     old_logp: Float[Tensor, "batch tokens"]
-    """The same under the policy that the rollouts came from, as far as the ratio is concerned."""
+    """Log-probability of each token under the policy in the denominator of the importance ratio."""
     entropy: Float[Tensor, "batch tokens"]
     """Entropy over the method's subset. It carries gradient in `Method.bonus` only."""
     advantages: Float[Tensor, "batch tokens"]
-    """Advantages as the algorithm has them, the same for all tokens of a completion but with a critic.
+    """The algorithm's advantages. Without a critic, all tokens of a completion share one value.
 
-    `Method.clip` and `Method.penalty` see what `Method.token_advantages` made of them.
+    `Method.clip` and `Method.penalty` see the result of `Method.token_advantages` instead.
     """
     mask: Float[Tensor, "batch tokens"]
-    """1 for the tokens that count, 0 for padding, truncated completions and what a tool wrote."""
+    """1 for tokens that count; 0 for padding, masked truncated completions and the output of tools."""
     ref_logp: Float[Tensor, "batch tokens"] | None = None
-    """Log-probability under the reference policy; None where the host keeps none (``beta`` 0)."""
+    """Log-probability under the reference policy; None if the host keeps none (``beta`` is 0)."""
     group_reward: Float[Tensor, " batch"] | None = None
-    """Mean reward of the completion's group; None where rollouts come in no groups."""
+    """Mean reward of the completion's group; None if rollouts are not grouped."""
     solved: Float[Tensor, " batch"] | None = None
-    """That mean between the worst and the best reward of the batch of rollouts, 0 to 1.
+    """`group_reward` rescaled to 0-1 between the worst and the best reward of the batch of rollouts.
 
-    Where a reward says right or wrong, the share of the group that is right.
+    With rewards that only say right or wrong, this is the share of the group that is right.
     """
     remaining: float = 1.0
-    """The share of the training that is still to come: 1 at its start, 0 after its last step."""
+    """Share of the training that is left: 1 before the first step, 0 after the last."""
     clip: tuple[Edge, Edge] = (0.2, 0.2)
-    """The host's clipping of the ratio to [1 - low, 1 + high]; in `Method.penalty`, that of `Method.clip`."""
+    """The host's clipping range (low, high): the ratio is clipped to [1 - low, 1 + high].
+
+    `Method.penalty` sees the result of `Method.clip` instead.
+    """
     slopes: EntropySlopes | None = None
-    """How the entropy answers to the logits; None unless the controller looks ahead."""
+    """How the entropy responds to the logits; None unless the controller is `Foresighted`."""
     weight: float | Float[Tensor, "batch #tokens"] = 1.0
-    """What the host multiplies the policy's loss of each token with: vLLM's importance correction."""
+    """Factor on each token's policy-gradient loss in the host: vLLM's importance-sampling correction."""
     coef: float = 0.0
     """The controller's coefficient."""
     last_entropy: float | None = None
-    """The entropy the controller was last shown; None before the first window."""
+    """The entropy that the controller was last updated with; None before its first update."""
     band: tuple[float, float] | None = None
-    """The entropy that the controller aims at (low, high); None where it has no aim, or none yet."""
+    """The entropy that the controller aims for (low, high); None if it has no aim, or none yet."""
     gather: Callable[[Float[Tensor, " n"]], Float[Tensor, " m"]] = field(default=lambda values: values)
-    """From values on this rank (as many as there are) to those of all ranks."""
+    """Concatenate the values of all ranks; each rank may hold a different number of them."""
 
     @property
     def ratio(self) -> Float[Tensor, "batch tokens"]:
-        """The importance ratio pi / pi_old of each token; it carries gradient."""
+        """The importance ratio ``pi / pi_old`` of each token; carries gradient."""
         return torch.exp(self.logp - self.old_logp)
 
     def everywhere(self, values: Float[Tensor, "batch tokens"]) -> Float[Tensor, " n"]:
-        """Return the values at the tokens that count, of all ranks."""
-        return self.gather(values.detach()[self.mask.bool()].float())
+        """Return the values of the unmasked tokens of all ranks, without gradient, in at least float32."""
+        return self.gather(values.detach()[self.mask.bool()].to(statistics_dtype(values)))
 
 
 def scaled_entropy(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-    """The bonus that most methods give: ``coef * H_t``, H in nats, over the method's subset.
+    """Return ``coef * H_t`` in nats, H over the method's subset: the bonus of most methods.
 
-    Source: A3C (arXiv 1602.01783) with the full entropy; arXiv 2509.03493 with the clamped one, where the
-    objective L_PO + lambda * H~ is maximised.
+    Source: A3C (arXiv 1602.01783) for the full entropy. arXiv 2509.03493 for the clamped one, where the
+    objective to maximize is L_PO + lambda * H~.
     """
     return tokens.coef * tokens.entropy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A way of controlling entropy: any of the parts below, each None where the host is left alone.
+    """A way of controlling entropy: any of the parts below. A part that is None changes nothing.
 
-    The parts are pure functions, shown here in the order in which they act (see `aent.objective`). A
-    trainer runs a copy of the controller, so a method can be handed to several trainers.
+    The parts are pure functions, listed in the order in which they act (see `aent.objective`). Trainers
+    copy the controller, so several trainers can share one method.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Options of the host that this method is, or that it needs."""
+    """Options of the host that this method consists of or depends on."""
     rewards: Callable[[Rollouts], Float[Tensor, "groups size"]] | None = None
-    """Other rewards in place of those given, before the algorithm's baseline."""
+    """Rewards to use in place of those given, before the algorithm's baseline."""
     group_advantages: Callable[[Rollouts], Float[Tensor, "groups size"]] | None = None
-    """Advantages in place of the algorithm's."""
+    """Advantages of completions, in place of the algorithm's."""
     token_advantages: Callable[[Tokens], Float[Tensor, "batch tokens"]] | None = None
-    """Advantages of single tokens; those given times 0 leave a token out of the policy gradient."""
+    """Advantages of single tokens. An advantage of 0 takes a token out of the policy gradient."""
     clip: Callable[[Tokens], tuple[Edge, Edge]] | None = None
-    """Where the ratio of each token is clipped: (low, high) for [1 - low, 1 + high]."""
+    """The clipping range of each token's ratio: (low, high) for [1 - low, 1 + high]."""
     penalty: Callable[[Tokens], Float[Tensor, "batch tokens"]] | None = None
-    """A loss per token, added to the host's and averaged like it."""
+    """A loss per token, added to the host's and averaged the same way."""
     subset: Subset = Full()
     """The tokens of the vocabulary over which the entropy is taken."""
     bonus: Callable[[Tokens], Float[Tensor, "batch tokens"]] | None = scaled_entropy
-    """What is subtracted from the loss, as a mean over tokens; without a controller, nothing is."""
+    """What is subtracted from the loss, as a mean over tokens. Ignored without a controller."""
     controller: Controller | None = None
     """How the coefficient moves."""
     measure: Callable[[Tokens], Float[Tensor, "batch tokens"]] | None = None
-    """The weight of each token in the mean entropy that the controller is shown; 1 where None."""
+    """The weight of each token in the mean entropy that updates the controller; None for equal weights."""
     needs_clip: bool = False
-    """Whether the method is about the clipping of single tokens, so that the algorithm must do that."""
+    """Whether the method acts on the clipping of single tokens, so that the algorithm must clip them."""
     paper: Paper | None = None
 
     @property

@@ -1,14 +1,15 @@
 """Where a method meets the policy-gradient loss: one function for each place, in the order they act.
 
-1. rollouts: `rollout_advantages` sees the rewards of a batch of rollouts, once.
-2. forward: `token_advantages` and `clip_edges` see the tokens of a micro-batch, before the host makes its
-   loss of them.
-3. loss: `with_terms` adds to what the host made. This is the only place that writes ``- coef * entropy``:
-   with `coef` > 0 the optimiser, which minimises, is pulled towards higher entropy.
-4. measurement: `measure_weights` says how much each token counts in the entropy that the controller is shown.
+1. Rollouts: `rollout_advantages` sees the rewards of a batch of rollouts, once.
+2. Forward pass: `token_advantages` and `clip_edges` see the tokens of a micro-batch, before the host
+   computes its loss from them.
+3. Loss: `with_terms` adds the method's terms to the host's loss. Only this function writes
+   ``- coef * entropy``. The optimizer minimizes, so `coef` > 0 pulls towards higher entropy.
+4. Measurement: `measure_weights` says how much each token counts in the mean entropy that updates the
+   controller.
 
-What is not here: how the coefficient moves (`aent.controllers`), what the entropy is (`aent.ops`), and the
-policy-gradient loss itself, which stays the host's.
+How the coefficient moves is in `aent.controllers`, the entropy itself in `aent.ops`. The policy-gradient
+loss stays with the host.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from aent.method import Edge, Method, Rollouts, Tokens
 
 
 def changed_rewards(method: Method, rollouts: Rollouts) -> Float[Tensor, "groups size"]:
-    """Return the method's rewards in place of the ones in `rollouts`, or those themselves."""
+    """Return the rewards to train on: the method's, or those of the rollouts if it has none."""
     return rollouts.rewards if method.rewards is None else method.rewards(rollouts)
 
 
@@ -31,7 +32,10 @@ def rollout_advantages(
     rollouts: Rollouts,
     baseline: Callable[[Float[Tensor, "groups size"]], Float[Tensor, "groups size"]],
 ) -> Float[Tensor, "groups size"]:
-    """Advantages of a batch of rollouts: the method's, or the algorithm's `baseline` of its rewards."""
+    """Return the advantages of a batch of rollouts.
+
+    They are the method's or, if it has none, the algorithm's `baseline` applied to `changed_rewards`.
+    """
     rollouts = replace(rollouts, rewards=changed_rewards(method, rollouts))
     if method.group_advantages is not None:
         return method.group_advantages(rollouts)
@@ -39,7 +43,7 @@ def rollout_advantages(
 
 
 def token_advantages(method: Method, tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-    """Advantages of single tokens, without gradient."""
+    """Return the advantages of single tokens, without gradient."""
     if method.token_advantages is None:
         return tokens.advantages
     with torch.no_grad():
@@ -47,7 +51,7 @@ def token_advantages(method: Method, tokens: Tokens) -> Float[Tensor, "batch tok
 
 
 def clip_edges(method: Method, tokens: Tokens) -> tuple[Edge, Edge]:
-    """Where the ratio is clipped, [1 - low, 1 + high]: the method's edges, or the host's."""
+    """Return the clipping range (low, high) for [1 - low, 1 + high]: the method's, or the host's."""
     if method.clip is None:
         return tokens.clip
     with torch.no_grad():
@@ -62,13 +66,13 @@ def with_terms(
     host_mean: Callable[[Float[Tensor, "batch tokens"]], Float[Tensor, ""]],
     count: float,
 ) -> Float[Tensor, ""]:
-    """Add what a method adds to the loss of a micro-batch.
+    """Add a method's terms to the loss of a micro-batch.
 
     ``loss = policy_loss + host_mean(penalty) - sum_t mask_t bonus_t / count``
 
-    `host_mean` averages over tokens as the host does with its own loss. With `count` the number of
-    unmasked tokens behind one optimiser step, the bonus is a mean per token however the step is cut into
-    micro-batches and ranks.
+    `host_mean` averages over tokens the way the host averages its own loss. `count` is the number of
+    unmasked tokens behind one optimizer step, so the bonus is a mean per token no matter how the step is
+    divided into micro-batches and ranks.
     """
     loss = policy_loss
     if method.penalty is not None:
@@ -79,10 +83,10 @@ def with_terms(
 
 
 def measure_weights(method: Method, tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-    """Weight of each token in ``sum_t weight_t * H_t / sum_t weight_t``, what the controller is shown.
+    """Return each token's weight in ``sum_t weight_t * H_t / sum_t weight_t``, which updates the controller.
 
-    The sums go over all tokens behind an update of the controller; without a `measure` of the method's,
-    every token that is not masked counts once.
+    Both sums run over all tokens since the controller's last update. Without `Method.measure`, every
+    unmasked token has weight 1.
     """
     if method.measure is None:
         return tokens.mask
@@ -97,15 +101,16 @@ def first_order_effect(
     host_mean: Callable[[Float[Tensor, "batch tokens"]], Float[Tensor, ""]],
     count: float,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """What a step does to the mean entropy, per unit of step in the logits: (pull, push); 0 without slopes.
+    """Return (pull, push): the change of the mean entropy per unit of step in the logits; 0 without slopes.
 
-    ``pull = host_mean(A (g_t - sum_j p_j g_j)); push = sum_t mask_t b_t sum_j g_j^2 / count``, g = dH/dz of
-    each token and b_t the method's bonus for 1 nat at a coefficient of 1. The policy gradient alone changes
-    the entropy by `pull`, a bonus with coefficient 1 by `push`, so that the coefficient ``-pull / push``
-    keeps it where it is. Both averages are those of `with_terms`; rows that were not measured count as 0 in
-    both. Clipping, a penalty, and what tokens share through the parameters are left out.
+    ``pull = host_mean(A (g_t - sum_j p_j g_j)); push = sum_t mask_t b_t sum_j g_j^2 / count``, where
+    g = dH/dz of each token and b_t is the method's bonus for an entropy of 1 nat and a coefficient of 1.
+    The policy gradient alone changes the entropy by `pull`, a bonus with coefficient 1 by `push`. The
+    coefficient ``-pull / push`` therefore keeps the entropy where it is. Both averages are those of
+    `with_terms`; rows without measured slopes count as 0 in both. Clipping, penalties, and the parameters
+    that tokens share are ignored.
 
-    Source: ours; the two directions are the gradients of the policy's loss and of the entropy.
+    Source: ours. The two directions are the gradients of the policy loss and of the entropy.
     """
     slopes = tokens.slopes
     if slopes is None or method.bonus is None:
@@ -120,5 +125,5 @@ def first_order_effect(
 def masked_sum(
     values: Float[Tensor, "batch tokens"], mask: Float[Tensor, "batch tokens"]
 ) -> Float[Tensor, ""]:
-    """Sum of the values where the mask is 1 (the same unit as the values)."""
+    """Return the sum of the values where the mask is 1, in the unit of the values."""
     return (values * mask).sum()

@@ -1,6 +1,18 @@
 import pytest
 
-from aent import Band, Fixed, Fraction, Full, InputError, Method, load_method
+from aent import (
+    Band,
+    Fixed,
+    Fraction,
+    Full,
+    InputError,
+    Method,
+    SignStep,
+    TopK,
+    TopP,
+    Track,
+    load_method,
+)
 
 
 def test_every_named_method_loads_with_its_published_defaults():
@@ -57,3 +69,36 @@ def test_bad_specs_say_what_is_allowed(spec, message):
 def test_a_method_is_returned_as_it_is():
     method = Method(name="mine")
     assert load_method(method) is method
+
+
+def test_subsets_and_controllers_have_names_like_methods():
+    method = load_method(
+        {"name": "entropy-bonus", "subset": {"name": "top-p", "mass": 0.9}, "controller": "track"}
+    )
+    assert (method.subset, method.controller) == (TopP(mass=0.9), Track())
+
+
+def test_the_class_names_of_earlier_versions_still_work():
+    old = {"name": "TopK", "k": 3}, {"name": "SignStep", "level": 0.0, "target": 0.2, "delta": 0.1,
+                                     "coef_min": 0.0, "coef_max": 1.0}  # fmt: skip
+    method = load_method({"name": "entropy-bonus", "subset": old[0], "controller": old[1]})
+    assert method.subset == TopK(k=3)
+    assert isinstance(method.controller, SignStep)
+    assert load_method({"name": "aent", "subset": "Full"}).subset == Full()
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (
+            {"subset": "top-q"},
+            r"unknown subset 'top-q'\. Did you mean 'top-p'\? Known: fraction, full, top-k",
+        ),
+        ({"controller": {"name": "bend"}}, r"unknown controller 'bend'\. Did you mean 'band'"),
+        ({"subset": {"name": ["top-k"]}}, r"subset \{'name': \['top-k'\]\} has no name"),
+        ({"subset": "top-k"}, "subset 'top-k' needs k"),
+    ],
+)
+def test_bad_parts_say_what_is_allowed(part, message):
+    with pytest.raises(InputError, match=message):
+        load_method({"name": "entropy-bonus", **part})

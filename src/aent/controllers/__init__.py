@@ -38,18 +38,18 @@ __all__ = [
 ]
 
 CONTROLLERS: dict[str, Callable[..., Controller]] = {
-    "Anchor": Anchor,
-    "Band": Band,
-    "Cosine": Cosine,
-    "Dual": Dual,
-    "Fixed": Fixed,
-    "Gate": Gate,
-    "Lagrangian": Lagrangian,
-    "Linear": Linear,
-    "PI": PI,
-    "Share": Share,
-    "Sides": Sides,
-    "SignStep": SignStep,
-    "Track": Track,
+    "anchor": Anchor,
+    "band": Band,
+    "cosine": Cosine,
+    "dual": Dual,
+    "fixed": Fixed,
+    "gate": Gate,
+    "lagrangian": Lagrangian,
+    "linear": Linear,
+    "pi": PI,
+    "share": Share,
+    "sides": Sides,
+    "sign-step": SignStep,
+    "track": Track,
 }
 """The controllers that a recipe can name."""

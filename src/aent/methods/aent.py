@@ -1,4 +1,4 @@
-"""AEnt: clamped entropy with a coefficient that holds it in a band."""
+"""AEnt: a bonus on the clamped entropy, with a coefficient that holds it in a band."""
 
 from aent.controllers import Band
 from aent.method import Method, Paper
@@ -28,11 +28,11 @@ def aent(
     coef_max: float = 9e-3,
     warmup: int = 30,
 ) -> Method:
-    """Clamped entropy with an adaptive coefficient.
+    """Reward clamped entropy, with a coefficient that adapts to hold it in a band.
 
     ``loss = policy_loss - coef * H(pi~); coef <- clip(coef - lr * (min(0, H(pi~) - low) + max(0, H(pi~) -
-    high)), coef_min, coef_max)`` in nats, where pi~ is the policy renormalised on its most likely tokens,
-    ``int(drop * V)`` least likely ones left out.
+    high)), coef_min, coef_max)`` in nats. pi~ is the policy renormalized on its most likely tokens: the
+    ``int(drop * V)`` least likely ones are left out.
 
     Source: arXiv 2509.03493. The defaults are the published setting for Qwen2.5-Math-1.5B on MATH. The
     other published setting (DeepSeek-R1-Distill-Qwen-1.5B on OpenR1-Math) is ``aent(drop=0.25,

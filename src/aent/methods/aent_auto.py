@@ -1,4 +1,4 @@
-"""aent-auto: AEnt's clamped entropy with nothing to set."""
+"""aent-auto: AEnt's clamped entropy without settings."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,20 +10,21 @@ from aent.subsets import Fraction
 
 
 def aent_auto() -> Method:
-    """Unsolved prompts count more, and a collapse or a rise of the entropy is undone; nothing to set.
+    """Weight unsolved prompts more, and undo a collapse or a rise of the entropy. No settings.
 
-    ``A <- u * A; loss = policy_loss - mean(coef * u * H(pi~)); u = 1 - r * s``, s the share of the prompt's
-    completions that is right (`Tokens.solved`), r the share of the training still to come, H in nats over
-    the most likely two thirds of the vocabulary, coef from `Track`: 0 until half of the entropy is gone,
-    then the more of what the policy gradient does to it, the less is left; negative where it has grown by a
-    twentieth. Without groups (PPO, A2C) u is 1.
+    ``A <- u * A; loss = policy_loss - mean(coef * u * H(pi~)); u = 1 - r * s``, where s is the share of the
+    prompt's completions that is right (`Tokens.solved`), r is the share of the training that is left, and H
+    is in nats over the most likely two thirds of the vocabulary. coef comes from `Track`. It is 0 until half
+    of the entropy is gone. After that, the less entropy is left, the more of the policy gradient's effect
+    on it the bonus cancels. Once the entropy has grown by a twentieth, coef is negative. Without groups
+    (PPO, A2C), u is 1.
 
-    At the start a prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) =
-    2 (1 - s) ds: what is solved already is not sharpened at the cost of what is not. At the end it gets that
-    of pass@1, which is what is asked of the policy then.
+    At the start, a prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) =
+    2 (1 - s) ds: prompts that are already solved are not sharpened at the expense of the others. At the
+    end it gets the policy gradient of pass@1, the quantity that the final policy is judged by.
 
-    Source: ours. The clamped entropy and its bonus are arXiv 2509.03493's; training on pass@k is arXiv
-    2503.19595 and 2508.10751.
+    Source: ours. The clamped entropy and its bonus are from arXiv 2509.03493; training on pass@k is from
+    arXiv 2503.19595 and 2508.10751.
     """
     return Method(
         name="aent-auto",
@@ -36,15 +37,15 @@ def aent_auto() -> Method:
 
 
 def unsolved_advantages(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-    """``(1 - r * s) * A``."""
+    """Return ``(1 - r * s) * A``."""
     return unsolved(tokens) * tokens.advantages
 
 
 def unsolved_bonus(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-    """``(1 - r * s) * coef * H``, nats."""
+    """Return ``(1 - r * s) * coef * H``, nats."""
     return unsolved(tokens) * scaled_entropy(tokens)
 
 
 def unsolved(tokens: Tokens) -> Float[Tensor, "batch 1"] | float:
-    """``1 - r * s``: how much a completion counts; 1 without groups."""
+    """Return ``1 - r * s``, the weight of a completion; 1 without groups."""
     return 1.0 if tokens.solved is None else 1 - tokens.remaining * tokens.solved[:, None]

@@ -26,19 +26,21 @@ AER = Paper(
 
 
 def aer(*, coef: float, lr: float, easy: float, hard: float, share: float = 0.4) -> Method:
-    """AER, as far as published: more bonus on harder prompts, and a target below the entropy at the start.
+    """Give harder prompts more bonus, and aim below the starting entropy: AER, as far as published.
 
     ``loss = policy_loss - mean(coef * w * H(pi)), w = hard + (easy - hard) * group_reward; coef <- max(0,
-    coef + lr * (share * H_first - H(pi)))`` in nats, H_first the first measured entropy.
+    coef + lr * (share * H_first - H(pi)))`` in nats, where H_first is the first measured entropy.
 
-    Published: that the coefficient of a prompt grows with its difficulty, that the target is a share of
-    the entropy at the start, and that a global coefficient is moved towards the target. Ours, as the
-    formulas could not be found: the straight line from `hard` (no completion of the group rewarded) to
-    `easy` (all rewarded), and the projected dual step. Rewards are taken to lie between 0 and 1; a mean
-    outside counts as 0 or 1.
+    Published: the coefficient of a prompt grows with its difficulty, the target is a share of the starting
+    entropy, and a global coefficient moves towards the target. We could not find the formulas, so two
+    things are ours: the straight line from `hard` (no completion of the group is rewarded) to `easy` (all
+    are), and the projected dual step. Rewards should lie between 0 and 1; a mean outside counts as 0 or 1.
 
-    Source: arXiv 2510.10959, abstract only; that a share (tau in the paper) of about 0.4 is best says a
-    digest of it. No code was found.
+    Source: arXiv 2510.10959, abstract only. A digest of it says that a share (tau in the paper) of about
+    0.4 is best. No code was found.
+
+    Raises:
+        InputError: unless 0 <= easy <= hard, and in training for rollouts that are not grouped.
     """
     if not 0 <= easy <= hard:
         raise InputError(

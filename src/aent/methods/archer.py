@@ -1,4 +1,4 @@
-"""Archer: clipping and KL by the uncertainty of each token."""
+"""Archer: the uncertainty of a token decides its clipping range and KL penalty."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,19 +21,20 @@ ARCHER = Paper(
 
 
 def archer(*, quantile: float = 0.8, clip: float = 0.2, clip_above: float = 0.5, kl: float = 0.001) -> Method:
-    """Wide clipping and no KL for the uncertain tokens of a response, narrow clipping and KL for the others.
+    """Give uncertain tokens of a response wide clipping and no KL, and the others narrow clipping and KL.
 
     ``e_t = clip_above and kl_t = 0 where H_t > quantile(H of the response), else e_t = clip and kl_t = kl;
-    loss_t = -min(r A, clip(r, 1 - e_t, 1 + e_t) A) + kl_t KL_t``, H in nats under the policy that is
-    trained, KL_t = exp(d) - d - 1 with d = log pi_ref - log pi.
+    loss_t = -min(r A, clip(r, 1 - e_t, 1 + e_t) A) + kl_t KL_t``, with H in nats under the policy being
+    trained and KL_t = exp(d) - d - 1 for d = log pi_ref - log pi.
 
-    The host keeps the reference policy only where its option ``beta`` is not 0. So ``beta`` is set to `kl`,
-    its correction of the KL by the ratio is switched off, and a penalty of -kl KL_t takes back what the
-    host adds on the uncertain tokens.
+    The host keeps the reference policy only if its option ``beta`` is not 0. So the method sets ``beta`` to
+    `kl`, switches off the host's correction of the KL by the ratio, and adds a penalty of -kl KL_t on the
+    uncertain tokens, which cancels the host's.
 
-    Source: Archer (arXiv 2507.15778); defaults and quantile of the authors' code, where the names of the two
-    masks are swapped. Only read in copies of it: that H is the trained policy's, and that KL_t is averaged
-    over the other tokens alone, so that their 0.001 weighs as 0.00125 does here, where all tokens count.
+    Source: Archer (arXiv 2507.15778). Defaults and quantile are from the authors' code, where the names of
+    the two masks are swapped. Two facts were read only in copies of that code: H is the trained policy's
+    entropy, and KL_t is averaged over the other tokens only, so their 0.001 equals 0.00125 here, where the
+    average is over all tokens.
 
     Raises:
         InputError: if `quantile` is not in [0, 1], a clip is negative, or `kl` is negative or not finite.

@@ -23,16 +23,15 @@ CE_GPPO = Paper(
 
 
 def ce_gppo(*, beta1: float = 0.5, beta2: float = 1.0) -> Method:
-    """Clipped tokens keep a gradient: the one they would have at the edge, scaled.
+    """Let clipped tokens keep a gradient: the one they would have at the edge, scaled.
 
     ``loss_t = -beta1 (1 - epsilon) A r / sg(r) where A < 0 and r < 1 - epsilon; -beta2 (1 + epsilon_high)
     A r / sg(r) where A > 0 and r > 1 + epsilon_high; -r A elsewhere``. sg stops the gradient, so r / sg(r)
-    is 1 with the gradient of log pi. It is added to the host's clipped loss as a penalty on clipped tokens,
-    their new loss less the host's.
+    is 1 with the gradient of log pi. The penalty on a clipped token is this loss minus the host's.
 
-    Source: CE-GPPO (arXiv 2509.20712). The defaults are those of the authors' script for 1.5B; theirs for
-    7B is ``ce_gppo(beta1=0.75)``. The edges are the host's; their script has 0.2 on both sides, as TRL has.
-    Their script also holds the loss of a token below 10 |A|, which is TRL's option ``delta=10``.
+    Source: CE-GPPO (arXiv 2509.20712). The defaults are those of the authors' script for 1.5B; their script
+    for 7B is ``ce_gppo(beta1=0.75)``. The edges are the host's; the authors' script and TRL both have 0.2
+    on either side. The script also caps the loss of a token at 10 |A|, which is TRL's option ``delta=10``.
 
     Raises:
         InputError: if a scale is negative or not finite.

@@ -8,7 +8,8 @@ from aent.errors import InputError
 from aent.method import Method, Tokens
 from aent.methods.checks import require_between
 from aent.methods.clipping import clip_options, clipped
-from aent.methods.covariance import COVARIANCE, _count, _largest, covariance
+from aent.methods.covariance import COVARIANCE, covariance
+from aent.methods.extremes import at_most, largest
 
 
 def clip_cov(
@@ -19,16 +20,16 @@ def clip_cov(
     epsilon: float = 1.0,
     epsilon_high: float = 1.0,
 ) -> Method:
-    """A few tokens of high covariance, drawn at random, get no policy gradient.
+    """Take the policy gradient from a few random tokens of high covariance.
 
     ``cov_t = (A_t - mean A) (log pi_t - mean log pi); loss_t = 0 for fraction * N of the tokens with low <
-    cov_t < high, chosen at random``, means over the N tokens of a micro-batch on all ranks, log pi in nats
-    under the policy that is trained. The number is rounded down, but at least 1; tokens that the host clips
-    already are not drawn.
+    cov_t < high, chosen at random``, with means over the N tokens of a micro-batch on all ranks and log pi
+    in nats under the policy being trained. The number of tokens is rounded down, but is at least 1. Tokens
+    that the host clips anyway are not drawn.
 
-    Source: arXiv 2505.22617 (Clip-Cov); defaults of the authors' scripts, the wide clipping too. Rounding
-    and draw follow the copy of their loss in verl, which takes the means on each rank alone. Draws come
-    from torch's generator, whose state is in every checkpoint.
+    Source: arXiv 2505.22617 (Clip-Cov). The defaults, including the wide clipping range, are those of the
+    authors' scripts. Rounding and drawing follow the copy of their loss in verl, which computes the means
+    on each rank separately. The draws come from torch's generator, whose state is in every checkpoint.
 
     Raises:
         InputError: if `fraction` is not in [0, 1], low >= high, or a clip is negative.
@@ -42,8 +43,8 @@ def clip_cov(
         at_low, at_high = clipped(tokens)
         eligible = (cov > low) & (cov < high) & ~(at_low | at_high) & tokens.mask.bool()
         lots = torch.rand(cov.shape, device=cov.device)
-        drawn = _largest(tokens, lots, eligible, _count(tokens, fraction))
-        return tokens.advantages.masked_fill(drawn, 0.0)
+        count = at_most(fraction, tokens.everywhere(tokens.mask).numel())
+        return tokens.advantages.masked_fill(largest(tokens, lots, eligible, count), 0.0)
 
     return Method(
         name="clip-cov",

@@ -1,4 +1,4 @@
-"""Clip-Higher (DAPO): more room for a ratio to grow than to shrink."""
+"""Clip-Higher (DAPO): ratios may grow more than they may shrink."""
 
 from aent.method import Method, Paper
 from aent.methods.clipping import clip_options
@@ -17,12 +17,12 @@ DAPO = Paper(
 
 
 def clip_higher(*, epsilon: float = 0.2, epsilon_high: float = 0.28) -> Method:
-    """More room for a ratio to grow than to shrink, so that unlikely tokens can become likely.
+    """Let ratios grow more than they may shrink, so that unlikely tokens can become likely.
 
     ``loss_t = -min(r A, clip(r, 1 - epsilon, 1 + epsilon_high) A)`` with r the ratio of a token and A its
-    advantage. Only the two options of the host are set.
+    advantage. The method only sets these two options of the host.
 
-    Source: DAPO (arXiv 2503.14476), which names it Clip-Higher; both defaults are those of its scripts.
+    Source: DAPO (arXiv 2503.14476), which calls it Clip-Higher; both defaults are from its scripts.
     """
     return Method(
         name="clip-higher",

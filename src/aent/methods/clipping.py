@@ -1,4 +1,4 @@
-"""What methods share that change the clipping of the ratio."""
+"""What the methods that change the clipping of the ratio share."""
 
 import math
 
@@ -10,7 +10,7 @@ from aent.methods.checks import require_between
 
 
 def clip_options(epsilon: float, epsilon_high: float) -> dict[str, float]:
-    """Return the host's options that clip the ratio to [1 - epsilon, 1 + epsilon_high].
+    """Return the host's options for clipping the ratio to [1 - epsilon, 1 + epsilon_high].
 
     Raises:
         InputError: if one is negative.
@@ -21,7 +21,11 @@ def clip_options(epsilon: float, epsilon_high: float) -> dict[str, float]:
 
 
 def clipped(tokens: Tokens) -> tuple[Bool[Tensor, "batch tokens"], Bool[Tensor, "batch tokens"]]:
-    """Return the tokens that the host clips at the low edge and at the high one: theirs is no gradient."""
+    """Return the tokens that the host clips at the low edge and those at the high edge.
+
+    At the low edge ``A < 0 and r < 1 - low``, at the high edge ``A > 0 and r > 1 + high``. Such tokens get
+    no policy gradient.
+    """
     low, high = tokens.clip
     ratio = tokens.ratio.detach()
     return (

@@ -1,4 +1,4 @@
-"""EntroPIC: PI control of a term on probable tokens."""
+"""EntroPIC: PI control of a loss term on probable tokens."""
 
 from functools import partial
 
@@ -27,17 +27,20 @@ ENTROPIC = Paper(
 
 
 def entropic(*, target: float = 0.1, kp: float = 1.0, ki: float = 0.01, probability: float = 0.95) -> Method:
-    """EntroPIC: PI control of a term that makes probable tokens less probable, or more.
+    """Make probable tokens more or less probable, with a strength under PI control.
 
     ``loss = policy_loss + a * mean(-r * abs(A)) over tokens with pi > probability; a = clip(kp * (H -
-    target) + ki * sum(H - target), -1, 1)`` in nats, r the unclipped ratio, A the advantage.
+    target) + ki * sum(H - target), -1, 1)`` in nats, with r the unclipped ratio and A the advantage.
 
-    Below the target a is negative: probable tokens of rewarded completions count less, those of
-    unrewarded ones more. The mean is over the probable tokens of a micro-batch; it is handed to the host
-    spread over all tokens, so that a host that weighs completions by their length weighs it too.
+    Below the target, a is negative: probable tokens of rewarded completions count less, those of
+    unrewarded ones more. The mean is over the probable tokens of a micro-batch. The host receives it
+    spread over all tokens, so a host that weights completions by their length weights this term too.
 
-    Source: arXiv 2511.15248; loss, threshold and defaults from the authors' code and script. There the
-    proportional part sees the entropy of the very tokens it acts on, here that of the last window.
+    Source: arXiv 2511.15248; loss, threshold and defaults are from the authors' code and script. There, the
+    proportional part uses the entropy of the same tokens it acts on; here, that of the last window.
+
+    Raises:
+        InputError: for a probability outside [0, 1).
     """
     if not 0 <= probability < 1:
         raise InputError(f"probability={probability} must be at least 0 and below 1: pi must exceed it")
@@ -51,10 +54,9 @@ def entropic(*, target: float = 0.1, kp: float = 1.0, ki: float = 0.01, probabil
 
 
 def pull_of_probable(tokens: Tokens, *, probability: float) -> Float[Tensor, "batch tokens"]:
-    """Return ``-coef * r * abs(A)`` at tokens with pi > probability, 0 elsewhere, scaled.
+    """Return ``-coef * r * abs(A) * N / n`` at the n tokens of N with pi > probability, 0 elsewhere.
 
-    The scale is the number of tokens over that of probable ones, so that the mean over all tokens is the
-    mean over the probable ones.
+    With the factor N / n, the mean over all tokens is the mean over the probable ones.
     """
     probable = (tokens.logp.detach().exp() > probability) * tokens.mask
     scale = tokens.mask.sum() / torch.clamp(probable.sum(), min=1)

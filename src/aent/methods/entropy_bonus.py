@@ -1,4 +1,4 @@
-"""entropy-bonus: the bonus that reinforcement learning has always used."""
+"""entropy-bonus: the classic entropy bonus with a constant coefficient."""
 
 from aent.controllers import Fixed
 from aent.method import Method, Paper
@@ -19,10 +19,10 @@ A3C = Paper(
 
 
 def entropy_bonus(*, coef: float = 0.01) -> Method:
-    """The classic bonus, a constant times the full entropy: ``loss = policy_loss - coef * H(pi)``, in nats.
+    """Reward the full entropy with a constant coefficient: ``loss = policy_loss - coef * H(pi)``, in nats.
 
     Source: A3C (arXiv 1602.01783, section 4) and PPO (1707.06347, eq. 9). 0.01 is the customary
-    coefficient of both; the AEnt paper's baseline is reported with 0.002.
+    coefficient of both. The AEnt paper reports its baseline with 0.002.
     """
     return Method(
         name="entropy-bonus",

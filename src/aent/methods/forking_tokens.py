@@ -1,4 +1,4 @@
-"""Forking tokens (80/20): only the most uncertain tokens carry the policy gradient."""
+"""Forking tokens (80/20): only the most uncertain tokens get a policy gradient."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -23,14 +23,14 @@ FORKING = Paper(
 
 
 def forking_tokens(*, fraction: float = 0.2) -> Method:
-    """Only the most uncertain tokens, where a text forks, carry the policy gradient.
+    """Give a policy gradient only to the most uncertain tokens, where a text forks.
 
-    ``A_t <- A_t where H_t >= quantile(H, 1 - fraction), 0 elsewhere``, H in nats under the policy that is
-    trained, quantile over the tokens of a micro-batch on all ranks.
+    ``A_t <- A_t where H_t >= quantile(H, 1 - fraction), 0 elsewhere``, with H in nats under the policy being
+    trained and the quantile over the tokens of a micro-batch on all ranks.
 
-    Source: 80/20 (arXiv 2506.01939), whose recipe is DAPO with clip-higher. The same as TRL's option
-    ``top_entropy_quantile``, and for algorithms with one ratio per completion too: there a token that is
-    left out still counts in the ratio, but gets no gradient.
+    Source: 80/20 (arXiv 2506.01939), whose recipe is DAPO with clip-higher. It equals TRL's option
+    ``top_entropy_quantile``, and also works with one ratio per completion: there, a token that is left out
+    still counts in the ratio, but gets no gradient.
 
     Raises:
         InputError: if `fraction` is not in [0, 1].

@@ -1,4 +1,4 @@
-"""KL-Cov: the tokens of highest covariance are held to the policy that generated them."""
+"""KL-Cov: the tokens of highest covariance stay close to the policy that generated them."""
 
 import math
 
@@ -9,25 +9,27 @@ from torch import Tensor
 from aent.method import Method, Tokens
 from aent.methods.checks import require_at_least, require_between
 from aent.methods.clipping import clip_options
-from aent.methods.covariance import COVARIANCE, _count, _largest, covariance
+from aent.methods.covariance import COVARIANCE, covariance
+from aent.methods.extremes import at_most, largest
 
 
 def kl_cov(
     *, fraction: float = 2e-3, coef: float = 1.0, epsilon: float = 1.0, epsilon_high: float = math.inf
 ) -> Method:
-    """The tokens of highest covariance are held to the policy that generated them.
+    """Hold the tokens of highest covariance to the policy that generated them.
 
     ``cov_t = (A_t - mean A) (log pi_t - mean log pi); loss_t = -r A + coef * abs(log r) for the fraction * N
-    tokens with the largest cov_t, -r A for the others``, means over the N tokens of a micro-batch on all
-    ranks, log pi and log r in nats. The number is rounded down, but at least 1; of tokens tied at the cut
-    none is taken.
+    tokens with the largest cov_t, -r A for the others``, with means over the N tokens of a micro-batch on
+    all ranks, log pi and log r in nats. The number of tokens is rounded down, but is at least 1. Tokens
+    that tie at the cut are left out.
 
-    At the first step on a batch of rollouts log r = 0, where abs has the gradient 0: the method acts from
-    the second step on, so give the host ``num_iterations`` above 1 or several steps per generation.
+    In the first step on a batch of rollouts log r = 0, where the gradient of abs is 0. The method therefore
+    acts from the second step on: set the host's ``num_iterations`` above 1, or take several steps per
+    generation.
 
-    Source: arXiv 2505.22617 (KL-Cov); the defaults are those of the authors' script for 7B, theirs for 32B
-    is ``kl_cov(fraction=2e-4)``. Their loss, as copied in verl, clips no ratio, hence the two edges here;
-    with narrower ones a clipped token keeps the gradient of its penalty alone.
+    Source: arXiv 2505.22617 (KL-Cov). The defaults are those of the authors' script for 7B; their script
+    for 32B is ``kl_cov(fraction=2e-4)``. Their loss, as copied in verl, does not clip the ratio, hence the
+    two edges here. With a narrower range, a clipped token keeps only the gradient of its penalty.
 
     Raises:
         InputError: if `fraction` is not in [0, 1], or `coef` or a clip is negative.
@@ -36,8 +38,9 @@ def kl_cov(
     require_at_least("coef", coef, 0)
 
     def penalty(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-        chosen = _largest(tokens, covariance(tokens), tokens.mask.bool(), _count(tokens, fraction))
-        return torch.where(chosen, coef * (tokens.logp - tokens.old_logp).abs(), 0.0)
+        count = at_most(fraction, tokens.everywhere(tokens.mask).numel())
+        held = largest(tokens, covariance(tokens), tokens.mask.bool(), count)
+        return torch.where(held, coef * (tokens.logp - tokens.old_logp).abs(), 0.0)
 
     return Method(
         name="kl-cov",

@@ -5,13 +5,13 @@ from aent.method import Method
 
 
 def lagrangian(*, target: float, coef: float, lr: float) -> Method:
-    """Maximise the reward subject to an entropy of at least `target`, by projected dual ascent.
+    """Maximize the reward subject to an entropy of at least `target`, by projected dual ascent.
 
     ``loss = policy_loss - coef * H(pi); coef <- max(0, coef + lr * (target - H(pi)))`` in nats.
 
-    The exact multiplier step of a constant target: no dead zone, no ceiling, and the coefficient rests
+    This is the exact multiplier step for a constant target: no dead zone, no ceiling. The coefficient stays
     at 0 while the constraint holds with room to spare.
 
-    Source: general; no published setting, so all arguments are yours to give.
+    Source: general practice. No setting was published, so you must give all arguments.
     """
     return Method(name="lagrangian", controller=Lagrangian(coef=coef, target=target, lr=lr))

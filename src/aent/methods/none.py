@@ -1,8 +1,8 @@
-"""none: the host's loss as it is."""
+"""none: the host's loss, unchanged."""
 
 from aent.method import Method
 
 
 def none() -> Method:
-    """Leave the host's loss as it is: ``loss = policy_loss``."""
+    """Leave the host's loss unchanged: ``loss = policy_loss``."""
     return Method(name="none")

@@ -1,4 +1,4 @@
-"""Pass@k training: advantages that raise the chance that one of k completions is right."""
+"""Pass@k training: advantages that raise the probability that one of k completions is right."""
 
 import math
 
@@ -25,19 +25,19 @@ PASS_AT_K = Paper(
 
 
 def pass_at_k(*, k: int, threshold: float = 0.5) -> Method:
-    """Advantages that raise pass@k, the chance that one of k completions is right.
+    """Raise pass@k, the probability that at least one of k completions is right.
 
     ``A_right = (1 - R) / s; A_wrong = (1 - R - C(W-1, k-1) / C(N-1, k-1)) / s; R = 1 - C(W, k) / C(N, k);
-    s = sqrt(R * (1 - R))`` for a group of N completions, W of them wrong: the mean over all k-subsets that
-    hold a completion of the subset's normalised reward, which is 1 where any of it is right. With s = 0
-    all advantages are 0. A reward above `threshold` is that of a right completion. This is not the rule that
-    verl calls ``grpo_passk`` (2503.19595).
+    s = sqrt(R * (1 - R))`` for a group of N completions, W of them wrong. A subset of k completions has
+    reward 1 if any of them is right; the advantage of a completion is the mean normalized reward of all
+    k-subsets that contain it. If s = 0, all advantages are 0. A completion with a reward above `threshold`
+    is right. This is not the rule that verl calls ``grpo_passk`` (2503.19595).
 
     There is no off switch: ``k=1`` gives GRPO's advantages with the group's standard deviation taken over
     N instead of N - 1.
 
-    Source: arXiv 2508.10751, the analytical derivation; the formula as in the authors' code. k is for you
-    to choose. `threshold` is ours, the rewards there are 0 or 1.
+    Source: arXiv 2508.10751, the analytical derivation; the formula is as in the authors' code. You choose
+    k. `threshold` is ours; the rewards there are 0 or 1.
 
     Raises:
         InputError: for k < 1, and in training for groups smaller than k.
@@ -58,7 +58,7 @@ def pass_at_k(*, k: int, threshold: float = 0.5) -> Method:
 
 
 def pass_at_k_advantages(right: Bool[Tensor, "groups size"], k: int) -> Float[Tensor, "groups size"]:
-    """The closed form of `pass_at_k`, for groups of at least k."""
+    """Return the advantages of `pass_at_k` in closed form, for groups of at least k."""
     size = right.size(1)
     table = torch.tensor([_pass_at_k(wrong, size, k) for wrong in range(size + 1)], device=right.device)
     of_right, of_wrong = table[(~right).sum(1)].split(1, dim=1)
@@ -66,7 +66,7 @@ def pass_at_k_advantages(right: Bool[Tensor, "groups size"], k: int) -> Float[Te
 
 
 def _pass_at_k(wrong: int, size: int, k: int) -> tuple[float, float]:
-    """Advantages of (a right, a wrong) completion in a group with so many wrong ones."""
+    """Return the advantages of (a right, a wrong) completion in a group with `wrong` wrong ones."""
     fails = math.comb(wrong, k) / math.comb(size, k)  # 1 - R
     spread = math.sqrt(fails * (1 - fails))
     if spread == 0:

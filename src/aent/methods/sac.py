@@ -1,4 +1,4 @@
-"""sac: a dual step on the log coefficient towards a target entropy."""
+"""SAC: a dual step on the log coefficient towards a target entropy."""
 
 from aent.controllers import Dual
 from aent.method import Method, Paper
@@ -19,16 +19,16 @@ SAC = Paper(
 
 
 def sac(*, target: float, coef: float, lr: float) -> Method:
-    """SAC's automatic temperature: a dual step on the log coefficient towards a target entropy.
+    """Tune the coefficient towards a target entropy as SAC tunes its temperature.
 
     ``loss = policy_loss - coef * H(pi); log coef <- log coef + lr * (target - H(pi))`` in nats.
 
-    Of the two losses in use it is the one over log coef, ``log(coef) * (H - target)``; the paper's
-    ``J(coef) = coef * (H - target)`` would make the step smaller by the factor coef. It is a plain step,
-    where code for SAC takes one of Adam's.
+    Two losses for the coefficient are in use. This one is ``log(coef) * (H - target)``; the paper's
+    ``J(coef) = coef * (H - target)`` would make the step smaller by the factor coef. The step is a plain
+    gradient step, where code for SAC uses Adam.
 
-    Source: arXiv 1812.05905, section 5, from general knowledge, not read again. Its targets (minus the
-    dimension of the action; in discrete SAC often 0.98 log n of n actions) say nothing about a
-    vocabulary, and no setting for language models is published, so all arguments are yours to give.
+    Source: arXiv 1812.05905, section 5, from general knowledge; we did not read it again. Its targets (minus
+    the dimension of the action; in discrete SAC often 0.98 log n for n actions) say nothing about a
+    vocabulary, and no setting for language models was published, so you must give all arguments.
     """
     return Method(name="sac", controller=Dual(coef=coef, target=target, lr=lr), paper=SAC)

@@ -1,4 +1,4 @@
-"""Skywork (MAGIC): a bonus switched off above a target entropy."""
+"""Skywork (MAGIC): a bonus that is off above a target entropy."""
 
 from aent.controllers import SignStep
 from aent.method import Method, Paper
@@ -26,18 +26,18 @@ def skywork(
     coef_min: float = 0.0,
     coef_max: float = 5e-3,
 ) -> Method:
-    """A bonus that is switched off above a target entropy, with a coefficient that moves in equal steps.
+    """Reward entropy only up to a target, with a coefficient that moves in steps of one size.
 
     ``loss = policy_loss - (coef if H <= target else 0) * H(pi); coef <- clip(coef + (delta if H <= target
-    else -delta), coef_min, coef_max)`` in nats, H the last measured entropy.
+    else -delta), coef_min, coef_max)`` in nats, with H the last measured entropy.
 
-    TRL's own ``use_adaptive_entropy`` is this rule with other defaults (delta 0.005, box [0, 1]) and a
-    mean per micro-batch, divided by their number, where this is the mean over all tokens of the
-    optimiser step: the two are the same where all micro-batches have as many tokens. Until
-    something was measured neither gives a bonus.
+    TRL's own ``use_adaptive_entropy`` is this rule with other defaults (delta 0.005, box [0, 1]). It
+    averages the means of the micro-batches, where aent takes the mean over all tokens of the optimizer
+    step; the two agree if all micro-batches have the same number of tokens. Until the first measurement,
+    neither gives a bonus.
 
-    Source: arXiv 2505.22312 (MAGIC); rule and defaults from the authors' code and training scripts. At H =
-    target it steps up, as TRL does; the authors' code steps down.
+    Source: arXiv 2505.22312 (MAGIC); rule and defaults are from the authors' code and training scripts. At
+    H = target it steps up, as TRL does; the authors' code steps down.
     """
     return Method(
         name="skywork",

@@ -1,4 +1,4 @@
-"""Several methods at once, where they do not get in each other's way."""
+"""Several methods at once, if they do not get in each other's way."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,8 @@ from aent.method import Method
 def stacked(methods: Sequence[Method]) -> Method:
     """Return the method that does what all of these do.
 
-    At most one of them may have a controller (with its subset, bonus, measure and what the coefficient
-    drives), and no part may be filled twice; of the host's options each may be set once, or to the same
-    value.
+    At most one of them may have a controller, which brings its subset, bonus and measure. No part may be
+    filled twice. Two methods may set the same option of the host only to the same value.
 
     Raises:
         InputError: for fewer than two methods, or two that fill the same part; it names both.
@@ -45,6 +44,7 @@ def stacked(methods: Sequence[Method]) -> Method:
 
 
 def _options(methods: Sequence[Method]) -> dict[str, Any]:
+    """Merge the options that the methods set; raise where two of them differ."""
     owners: dict[str, Method] = {}
     for method in methods:
         for option, value in method.options.items():

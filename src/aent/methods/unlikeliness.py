@@ -1,4 +1,4 @@
-"""Unlikeliness: a correct completion earns less the likelier it was."""
+"""Unlikeliness: the likelier a correct completion was, the less it earns."""
 
 import torch
 from jaxtyping import Float
@@ -22,14 +22,15 @@ UNLIKELY = Paper(
 
 
 def unlikeliness(*, b: float = 0.25, threshold: float = 0.5) -> Method:
-    """A correct completion earns less, the likelier it was: ``r_i <- r_i * (1 - b * rank_i / G)``.
+    """Reward a correct completion less, the likelier it was: ``r_i <- r_i * (1 - b * rank_i / G)``.
 
-    rank_i is the place of completion i among the G of its group by mean log-probability per token, 0 the
-    least likely, wrong ones counted too. A reward above `threshold` is that of a correct completion; the
-    others stay as they are. ``b=0`` switches the method off.
+    rank_i is the rank of completion i in its group of G by mean log-probability per token; 0 is the least
+    likely, and wrong completions are ranked too. A completion with a reward above `threshold` is correct;
+    the rewards of the others do not change. ``b=0`` switches the method off.
 
-    Source: arXiv 2506.02355; formula and b as in the authors' code, which trains with two epochs on each
-    batch of rollouts (TRL's ``num_iterations=2``). There the rewards are 0 or 1; `threshold` is ours.
+    Source: arXiv 2506.02355; formula and b are as in the authors' code. Their training takes two epochs on
+    each batch of rollouts (TRL's ``num_iterations=2``) and has a KL coefficient of 0.1 (TRL's ``beta``).
+    There, rewards are 0 or 1; `threshold` is ours.
 
     Raises:
         InputError: for b outside [0, 1].
@@ -48,6 +49,6 @@ def unlikeliness(*, b: float = 0.25, threshold: float = 0.5) -> Method:
 def unlikely_rewards(
     rewards: Float[Tensor, "groups size"], logp: Float[Tensor, "groups size"], b: float, threshold: float
 ) -> Float[Tensor, "groups size"]:
-    """``r * (1 - b * rank / size)`` where r > threshold, with rank 0 for the least likely of a group."""
+    """Return ``r * (1 - b * rank / size)`` where r > threshold; rank 0 is the least likely of a group."""
     rank = logp.argsort(dim=1, stable=True).argsort(dim=1)
     return torch.where(rewards > threshold, rewards * (1 - b * rank / rewards.size(1)), rewards)

@@ -1,4 +1,4 @@
-"""W-REINFORCE: little weight on right completions."""
+"""W-REINFORCE: right completions weigh less than wrong ones."""
 
 import torch
 from jaxtyping import Float
@@ -22,14 +22,14 @@ NEGATIVE = Paper(
 
 
 def w_reinforce(*, weight: float = 0.1, threshold: float = 0.5) -> Method:
-    """REINFORCE with little weight on right completions: ``A = weight if right else -1``.
+    """Run REINFORCE with little weight on right completions: ``A = weight if right else -1``.
 
-    There is no baseline, so groups that are all right or all wrong teach as well. A reward above
-    `threshold` is that of a right completion. ``weight=0`` is the paper's NSR (wrong completions alone);
-    ``weight=1`` is REINFORCE on rewards of 1 and -1. There is no off switch that gives GRPO.
+    There is no baseline, so groups that are all right or all wrong contribute too. A completion with a
+    reward above `threshold` is right. ``weight=0`` is the paper's NSR (wrong completions only); ``weight=1``
+    is REINFORCE on rewards of 1 and -1. No setting turns this into GRPO.
 
-    Source: arXiv 2506.01347; advantages and weight (its lambda) as in the authors' code, where the rewards
-    are 0 or 1; `threshold` is ours.
+    Source: arXiv 2506.01347; advantages and weight (its lambda) are as in the authors' code, where rewards
+    are 0 or 1. `threshold` is ours.
 
     Raises:
         InputError: for a negative weight.

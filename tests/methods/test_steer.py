@@ -4,9 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aent import InputError
-from aent.method import Tokens
-from aent.methods.forking_tokens import forking_tokens
+from aent import InputError, Tokens
 from aent.methods.steer import entropy_change, steer
 
 TOKENS = Tokens(
@@ -19,30 +17,11 @@ TOKENS = Tokens(
 
 
 def test_published_defaults():
-    """80/20: the top 20 percent. STEER's linear script: weights 0.8 to 1.2, clipping 0.2 and 0.28."""
-    assert forking_tokens.__kwdefaults__ == {"fraction": 0.2}
+    """The authors' linear script: weights 0.8 to 1.2, clipping 0.2 and 0.28."""
     assert steer.__kwdefaults__ == {
         "weight_min": 0.8, "weight_max": 1.2, "epsilon": 0.2, "epsilon_high": 0.28
     }  # fmt: skip
     assert steer().options == {"epsilon": 0.2, "epsilon_high": 0.28}
-
-
-def test_forking_tokens_by_hand():
-    """Entropies 0.25, 0.5, 1, 1.5, 2 without the padding's 9. Their 80% quantile is 1.5 + 0.2 * 0.5 = 1.6,
-    which 2 alone reaches; their 50% quantile is 1, which 1 itself reaches too.
-    """
-    a, masked = TOKENS.advantages, TOKENS.mask
-    top = torch.tensor([[0, 1, 0], [0, 0, 0]])
-    assert torch.equal(forking_tokens().token_advantages(TOKENS) * masked, a * top)
-    half = torch.tensor([[1, 1, 0], [1, 0, 0]])
-    assert torch.equal(forking_tokens(fraction=0.5).token_advantages(TOKENS) * masked, a * half)
-    assert torch.equal(forking_tokens(fraction=1.0).token_advantages(TOKENS), a)
-
-
-def test_the_quantile_of_forking_tokens_is_of_all_ranks():
-    """Beside a rank whose entropies are all larger, no token here is among the top half."""
-    beside = replace(TOKENS, gather=lambda values: torch.cat([values, values + 10]))
-    assert not (forking_tokens(fraction=0.5).token_advantages(beside) * TOKENS.mask).any()
 
 
 def test_entropy_change_by_hand():
@@ -59,7 +38,7 @@ def test_entropy_change_by_hand():
     )
 
 
-def test_steer_by_hand():
+def test_by_hand():
     """Changes of the tokens that count, from 0.05537 to 3.69465: the smallest weighs 1.2, the largest 0.8,
     1.613706 between them 1.2 - 0.4 * (1.613706 - 0.055371) / (3.694653 - 0.055371) = 1.028720.
     """
@@ -69,7 +48,7 @@ def test_steer_by_hand():
     assert weights[1, 0].item() == pytest.approx(1.028720, abs=1e-5)
 
 
-def test_steer_without_a_band_or_without_advantages():
+def test_without_a_band_or_without_advantages():
     assert torch.equal(steer(weight_min=1.0, weight_max=1.0).token_advantages(TOKENS), TOKENS.advantages)
     # nothing changes anything: the middle of the band, of advantages 0
     flat = replace(TOKENS, advantages=torch.zeros(2, 3))
@@ -80,19 +59,17 @@ def test_steer_without_a_band_or_without_advantages():
 
 def test_a_batch_without_tokens_is_left_alone():
     empty = replace(TOKENS, mask=torch.zeros(2, 3))
-    for method in (forking_tokens(), steer()):
-        assert torch.equal(method.token_advantages(empty), TOKENS.advantages)
+    assert torch.equal(steer().token_advantages(empty), TOKENS.advantages)
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("arguments", "message"),
     [
-        (lambda: forking_tokens(fraction=20), "fraction=20: give a number from 0 to 1"),
-        (lambda: steer(weight_min=-0.1), "weight_min=-0.1: give a finite number, at least 0"),
-        (lambda: steer(weight_max=0.7), "weight_max=0.7: give a finite number, at least 0.8"),
-        (lambda: steer(weight_max=math.inf), "weight_max=inf: give a finite number"),
+        ({"weight_min": -0.1}, "weight_min=-0.1: give a finite number, at least 0"),
+        ({"weight_max": 0.7}, "weight_max=0.7: give a finite number, at least 0.8"),
+        ({"weight_max": math.inf}, "weight_max=inf: give a finite number"),
     ],
 )
-def test_bad_arguments_say_what_is_allowed(make, message):
+def test_bad_arguments_say_what_is_allowed(arguments, message):
     with pytest.raises(InputError, match=message):
-        make()
+        steer(**arguments)

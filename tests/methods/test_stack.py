@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from aent import Fixed, Full, InputError, Method, TopP, load_method, measure_weights, stacked
+
+
+def test_a_stack_does_what_all_of_its_methods_do():
+    both = stacked([load_method("clip-higher"), load_method("aent")])
+    assert both.parts == ("options", "bonus", "controller")
+    assert both.options == {"epsilon": 0.2, "epsilon_high": 0.28}
+    assert (both.subset, both.needs_clip) == (load_method("aent").subset, True)
+    assert both.name == "clip-higher+aent"
+
+
+def test_it_keeps_subset_bonus_and_measure_of_the_one_with_a_controller(tokens):
+    both = stacked([load_method("none"), load_method("siren")])
+    assert both.subset == TopP(mass=0.8)
+    assert both.measure is not None
+    assert measure_weights(both, tokens).sum() == 2
+    assert measure_weights(load_method("entropy-bonus"), tokens) is tokens.mask
+    no_bonus = stacked([Method(name="a", controller=Fixed(coef=0.1), bonus=None), Method(name="b")])
+    assert no_bonus.bonus is None
+    assert stacked([Method(name="a"), Method(name="b")]).subset == Full()
+
+
+def test_what_cannot_be_stacked_is_named():
+    with pytest.raises(InputError, match=r"'aent' and 'skywork' cannot be stacked: both fill 'bonus'"):
+        load_method(["aent", "skywork"])
+    with pytest.raises(InputError, match=r"'clip-cov' and 'steer' cannot be stacked"):
+        load_method(["clip-cov", "steer"])
+    with pytest.raises(InputError, match=r"two methods or more, not \['aent'\]"):
+        load_method(["aent"])
+
+
+def test_an_option_may_be_set_twice_only_to_the_same_value():
+    one, same = Method(name="one", options={"epsilon": 0.2}), Method(name="same", options={"epsilon": 0.2})
+    assert stacked([one, same]).options == {"epsilon": 0.2}
+    other = Method(name="other", options={"epsilon": 0.3, "beta": 0.0})
+    with pytest.raises(InputError, match=r"'one' and 'other' .* they set epsilon to 0.2 and 0.3"):
+        stacked([one, other])
+
+
+def test_the_parts_of_a_stack_are_the_functions_of_its_methods(tokens):
+    shaped = Method(name="shaped", token_advantages=lambda t: 2 * t.advantages)
+    both = stacked([shaped, load_method("entropy-bonus")])
+    assert torch.equal(both.token_advantages(tokens), 2 * tokens.advantages)
