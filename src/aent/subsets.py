@@ -1,11 +1,10 @@
 """Which tokens the entropy is taken over.
 
-A subset says, for each row of logits, where the vocabulary is cut. Tokens tied at the cut share the
-places that are left there equally, so that no result depends on the order of the tokens. The choice
-is made without gradient.
+A subset says where each row of logits is cut. Tokens tied at the cut share the places left there
+equally, so no result depends on the order of the tokens. No gradient flows through the choice.
 
-A subset of your own is any object with the method `cut`. All tokens at least a tenth as probable as
-the best one::
+A subset of your own is any object with the method `cut`. This one keeps every token at least a tenth
+as probable as the best one::
 
     class MinP:
         def cut(self, logits):
@@ -15,7 +14,7 @@ the best one::
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from torch import Tensor
 from aent.errors import InputError
 
 _LONG, _STRIDE = 1 << 14, 64
-"""Tokens from which a row is sampled before selection, and the distance of those sampled."""
+"""Rows of at least `_LONG` tokens are sampled before selection: every `_STRIDE`-th token."""
 
 
 class Cut(NamedTuple):
@@ -36,18 +35,55 @@ class Cut(NamedTuple):
     share: Float[Tensor, "rows 1"]
     """(places left at the threshold) / (tokens tied there), in (0, 1]."""
 
+    def weights(
+        self, logits: Float[Tensor, "rows vocab"], out: Float[Tensor, "rows vocab"] | None = None
+    ) -> Float[Tensor, "rows vocab"]:
+        """Return the weight of each token, as a number in the dtype of the logits; in `out` if given."""
+        out = torch.empty_like(logits) if out is None else out  # many times faster on a CPU than masks
+        torch.ge(logits, self.threshold, out=out)
+        if (self.share < 1).any():
+            above = torch.gt(logits, self.threshold, out=torch.empty_like(out))
+            torch.lerp(above, out, self.share.to(out.dtype), out=out)
+        return out
+
 
 @runtime_checkable
 class Subset(Protocol):
-    """A choice of tokens; any object with this one method will do."""
+    """A choice of tokens: any object with this one method."""
 
     def cut(self, logits: Float[Tensor, "rows vocab"]) -> Cut | None:
-        """Cut rows of finite-or-minus-infinity logits, already divided by the temperature.
+        """Cut rows of logits, each finite or minus infinity and already divided by the temperature.
 
-        Called without gradient, on float32 or float64, with some of the rows at a time: each row
-        must be cut by itself. None keeps every token of these rows.
+        Called without gradient, on float32 or float64, with some of the rows at a time, so cut each row
+        independently of the others. Return None to keep every token of these rows.
         """
         ...
+
+
+class Rule(NamedTuple):
+    """What a subset keeps of a vocabulary, in the terms that kernels know."""
+
+    kind: Literal["all", "count", "mass", "own"]
+    """Every token; the `kept` largest logits; the nucleus of `mass`; what the subset's own `cut` says."""
+    kept: int = 0
+    """Tokens kept, at least 1 and below the size of the vocabulary."""
+    mass: float = 1.0
+    """Probability kept, above 0 and below 1."""
+
+
+def rule_of(subset: Subset, vocab: int) -> Rule:
+    """Return what a subset keeps of `vocab` tokens.
+
+    Only the four types below are known, not their subclasses, which may cut in their own way.
+    """
+    if type(subset) is Full:
+        return Rule("all")
+    if type(subset) is TopP:
+        return Rule("all") if subset.mass == 1 else Rule("mass", mass=subset.mass)
+    if type(subset) is Fraction or type(subset) is TopK:
+        kept = subset.kept(vocab)
+        return Rule("all") if kept >= vocab else Rule("count", kept)
+    return Rule("own")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +111,13 @@ class Fraction:
                 " at least 0 and below 1. To keep a number of tokens, use TopK(k=...)."
             )
 
+    def kept(self, vocab: int) -> int:
+        """Return how many of `vocab` tokens are kept."""
+        return vocab - int(self.drop * vocab)
+
     def cut(self, logits: Float[Tensor, "rows vocab"]) -> Cut | None:
         """Cut above the dropped tokens."""
-        vocab = logits.shape[-1]
-        return _keep_largest(logits, vocab - int(self.drop * vocab))
+        return _keep_largest(logits, self.kept(logits.shape[-1]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +132,17 @@ class TopK:
 
     def __post_init__(self) -> None:
         if self.k != int(self.k) or self.k < 1:
-            raise InputError(f"TopK(k={self.k}): `k` is the number of tokens kept, at least 1.")
+            raise InputError(
+                f"TopK(k={self.k}): `k` is the number of tokens kept, a whole number of at least 1."
+            )
+
+    def kept(self, vocab: int) -> int:
+        """Return how many of `vocab` tokens are kept."""
+        return min(int(self.k), vocab)
 
     def cut(self, logits: Float[Tensor, "rows vocab"]) -> Cut | None:
         """Cut below the `k`-th largest."""
-        return _keep_largest(logits, self.k)
+        return _keep_largest(logits, self.kept(logits.shape[-1]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +167,7 @@ class TopP:
         """Cut where the probability of the sorted tokens first reaches `mass`."""
         if self.mass == 1:
             return None
-        ordered = _sorted(logits).flip(-1)
+        ordered = ascending(logits).flip(-1)
         reached = ordered.softmax(-1, dtype=torch.float64).cumsum(-1)
         last = (reached < self.mass).sum(-1, keepdim=True).clamp_(max=logits.shape[-1] - 1)
         return _share(logits, ordered.gather(-1, last), last + 1)
@@ -149,7 +194,7 @@ def _share(
 
 
 def _kth_largest(logits: Float[Tensor, "rows vocab"], k: int) -> Float[Tensor, "rows 1"]:
-    """Return the k-th largest value, exactly, by the fastest of the ways measured."""
+    """Return the k-th largest value, exactly, by the fastest of the ways we measured."""
     below = logits.shape[-1] - k
     if 64 * k <= logits.shape[-1]:
         return logits.topk(k, dim=-1, sorted=False).values.amin(-1, keepdim=True)
@@ -162,7 +207,7 @@ def _kth_largest(logits: Float[Tensor, "rows vocab"], k: int) -> Float[Tensor, "
 
 
 def _select(row: np.ndarray, below: int) -> np.floating:
-    """Return the value that `below` others precede in order, from between two bounds of a sample."""
+    """Return the value that `below` others precede, selected between two bounds taken from a sample."""
     sample = row[::_STRIDE].copy()
     rank = below / row.size * sample.size
     margin = 4 * math.sqrt(rank * (1 - below / row.size)) + 2  # four standard deviations
@@ -174,10 +219,11 @@ def _select(row: np.ndarray, below: int) -> np.floating:
         place = below - np.count_nonzero(lower)
         if 0 <= place < band.size:
             return np.partition(band, place)[place]
-    return np.partition(row, below)[below]  # near an end, or the sample misled
+    return np.partition(row, below)[below]  # near an end, or the sample was misleading
 
 
-def _sorted(logits: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
+def ascending(logits: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
+    """Sort each row, the smallest first."""
     if logits.device.type == "cpu":
         return torch.from_numpy(np.sort(logits.numpy(), axis=-1))
     return logits.sort(-1).values

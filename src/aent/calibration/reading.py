@@ -15,7 +15,6 @@ from torch import Tensor
 from aent.errors import InputError
 from aent.ops import logit_slopes, token_stats
 from aent.ops.backend import statistics_dtype
-from aent.ops.closed_form import subset_weights
 from aent.ops.slopes import CHUNK
 from aent.statistics import Figure, ratio
 from aent.subsets import Fraction, Full, Subset, TopK, TopP
@@ -85,8 +84,7 @@ def _dropped(z: Float[Tensor, "rows vocab"], subset: Subset) -> Float[Tensor, " 
     cut = subset.cut(z)
     if cut is None:
         return z.new_zeros(len(z))
-    weights = subset_weights(z, cut, torch.empty_like(z))
-    return (z.softmax(-1) * (1 - weights)).sum(-1)
+    return (z.softmax(-1) * (1 - cut.weights(z))).sum(-1)
 
 
 def reading(sums: Float[Tensor, "prompts 5"]) -> Reading:

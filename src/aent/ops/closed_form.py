@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from aent.subsets import Cut, Full, Subset
+from aent.subsets import Cut, Subset
 
 FLOOR = -1e4
 """Stands in for -inf: exp of it is 0 even in float64, and 0 times it is 0."""
@@ -65,7 +65,7 @@ def measure_(
     """Fill `out` (columns of `RowStats`) from the rows `z` (temperature-scaled); overwrites `z`."""
     stats = RowStats(*out.split(1, -1))
     cut = subset.cut(z)
-    w = None if cut is None else subset_weights(z, cut, scratch.w[: len(z)])
+    w = None if cut is None else cut.weights(z, scratch.w[: len(z)])
     stats.peak.copy_(z.amax(-1, keepdim=True))
     stats.logp.copy_(z.gather(-1, targets[:, None]) - stats.peak)
     y = z.sub_(stats.peak).clamp_(min=FLOOR)
@@ -73,17 +73,24 @@ def measure_(
     stats.total.copy_(e.sum(-1, keepdim=True))
     stats.logp.sub_(stats.total.log())
     stats.full_entropy.copy_(entropy_of(stats.total, torch.linalg.vecdot(e, y)[:, None]))
-    if cut is None or w is None:
+    write_cut(cut, stats)
+    if w is None:
         stats.kept_total.copy_(stats.total)
         stats.entropy.copy_(stats.full_entropy)
-        stats.threshold.fill_(-torch.inf)
-        stats.share.fill_(1)
         return
     e.mul_(w)
     stats.kept_total.copy_(e.sum(-1, keepdim=True))
     stats.entropy.copy_(entropy_of(stats.kept_total, torch.linalg.vecdot(e, y)[:, None]))
-    stats.threshold.copy_(cut.threshold)
-    stats.share.copy_(cut.share)
+
+
+def write_cut(cut: Cut | None, stats: RowStats) -> None:
+    """Fill the columns of the cut; a threshold of minus infinity keeps every token."""
+    if cut is None:
+        stats.threshold.fill_(-torch.inf)
+        stats.share.fill_(1)
+    else:
+        stats.threshold.copy_(cut.threshold)
+        stats.share.copy_(cut.share)
 
 
 def differentiate_(
@@ -91,19 +98,17 @@ def differentiate_(
     kept: Float[Tensor, "rows 6"],
     grads: Float[Tensor, "rows 2"],
     scratch: Scratch,
-    subset: Subset,
+    *,
+    keeps_all: bool,
 ) -> None:
     """Turn the rows `z` into the gradient with respect to them, given those of (logp, entropy).
 
-    All but the term of the target, to whose logit the gradient of `logp` is to be added.
+    The term of the target is missing: the caller adds the gradient of `logp` to the target's logit. Where
+    the subset keeps every token (`keeps_all`), no weights are computed.
     """
     grad_logp, grad_entropy = grads.split(1, -1)
     row = Kept(*kept.split(1, -1))
-    w = (
-        None
-        if type(subset) is Full
-        else subset_weights(z, Cut(row.threshold, row.share), scratch.w[: len(z)])
-    )
+    w = None if keeps_all else Cut(row.threshold, row.share).weights(z, scratch.w[: len(z)])
     y = z.sub_(row.peak).clamp_(min=FLOOR)
     e = torch.exp(y, out=scratch.e[: len(z)])
     g = y.add_(row.entropy - row.kept_total.log()).mul_(-grad_entropy / row.kept_total)
@@ -120,14 +125,3 @@ def slices(length: int, step: int) -> Iterator[slice]:
 def entropy_of(total: Float[Tensor, "rows 1"], moment: Float[Tensor, "rows 1"]) -> Float[Tensor, "rows 1"]:
     """Return ``log Σ e - (Σ e y) / Σ e`` (nats), where ``e = w exp y``, from the two sums."""
     return (total.log() - moment / total).clamp_(min=0)
-
-
-def subset_weights(
-    z: Float[Tensor, "rows vocab"], cut: Cut, out: Float[Tensor, "rows vocab"]
-) -> Float[Tensor, "rows vocab"]:
-    """Fill `out` with the weight of each logit: 1 above the cut, its share at it, 0 below."""
-    torch.ge(z, cut.threshold, out=out)
-    if (cut.share < 1).any():
-        above = torch.gt(z, cut.threshold, out=torch.empty_like(out))
-        torch.lerp(above, out, cut.share, out=out)
-    return out

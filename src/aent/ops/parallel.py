@@ -27,7 +27,7 @@ from aent.ops.checks import require_floating, require_head, require_positive, re
 from aent.ops.closed_form import FLOOR, RowStats, Scratch, differentiate_, entropy_of, slices
 from aent.ops.head import Head
 from aent.ops.stats import TokenStats
-from aent.subsets import Fraction, Full, Subset, TopK, TopP, _sorted
+from aent.subsets import Full, Rule, Subset, ascending, rule_of
 
 CHUNK = 1 << 25
 """Logits worked on at a time, of the rank that holds most."""
@@ -97,14 +97,6 @@ def parallel_linear_token_stats(
     return TokenStats(*(x.view(targets.shape) for x in stats))
 
 
-class _Goal(NamedTuple):
-    """What the tokens at or above the threshold must weigh together, and what one token weighs."""
-
-    needed: float
-    by_mass: bool
-    """A token weighs its probability, not 1."""
-
-
 class _Shard(NamedTuple):
     """The slice of the vocabulary that this rank holds."""
 
@@ -114,7 +106,8 @@ class _Shard(NamedTuple):
     width: int
     step: int
     """Rows worked on at a time: the same on all ranks, as they meet in collectives."""
-    goal: _Goal | None
+    rule: Rule
+    """What the subset keeps of the whole vocabulary."""
 
     def columns(self, targets: Int[Tensor, " rows"]) -> tuple[Int[Tensor, "rows 1"], Bool[Tensor, "rows 1"]]:
         """Return the columns of the targets, and which are here; the others' are any."""
@@ -148,31 +141,17 @@ def _shard(rows: Tensor, width: int, subset: Subset, group: dist.ProcessGroup | 
         )
     vocab, start = sum(widths), sum(widths[: dist.get_rank(group)])
     step = max(1, CHUNK // max(widths))
-    return _Shard(group, vocab, start, width, step, _goal(subset, vocab))
-
-
-def _goal(subset: Subset, vocab: int) -> _Goal | None:
-    """Return what a subset keeps; None if that is everything."""
-    if type(subset) is Full:
-        return None
-    if type(subset) is TopP:
-        return None if subset.mass == 1 else _Goal(subset.mass, by_mass=True)
-    if type(subset) is Fraction:
-        return _to_keep(vocab - int(subset.drop * vocab), vocab)
-    if type(subset) is TopK:
-        return _to_keep(subset.k, vocab)
-    raise InputError(
-        f"{subset!r} cuts rows that it sees whole, but here no rank holds a whole row."
-        " Use Full, Fraction, TopK or TopP; or gather the logits and call aent.ops.token_stats."
-    )
-
-
-def _to_keep(kept: int, vocab: int) -> _Goal | None:
-    return None if kept >= vocab else _Goal(kept, by_mass=False)
+    rule = rule_of(subset, vocab)
+    if rule.kind == "own":
+        raise InputError(
+            f"{subset!r} cuts whole rows, but here no rank holds a whole row."
+            " Use Full, Fraction, TopK or TopP; or gather the logits and call aent.ops.token_stats."
+        )
+    return _Shard(group, vocab, start, width, step, rule)
 
 
 class _Parallel(Arithmetic):
-    """Any device; the subsets of `_goal`. Rows are worked on by all ranks at the same time."""
+    """Any device; the subsets whose `Rule` is known. All ranks work on the same rows at the same time."""
 
     def __init__(self, subset: Subset, head: Head, shard: _Shard) -> None:
         super().__init__(subset, head)
@@ -204,7 +183,8 @@ class _Parallel(Arithmetic):
             block = z[rows].to(kept.dtype, copy=True)
             slope = self.head.scale_(block)
             scratch = Scratch(torch.empty_like(block), torch.empty_like(block))
-            differentiate_(block, kept[rows], grads[rows], scratch, self.subset)
+            keeps_all = self.shard.rule.kind == "all"
+            differentiate_(block, kept[rows], grads[rows], scratch, keeps_all=keeps_all)
             columns, here = self.shard.columns(targets[rows])
             block.scatter_add_(-1, columns, grads[rows, :1] * here)
             out[rows] = block if slope is None else block.mul_(slope)
@@ -232,17 +212,18 @@ def _measure(
     e = y.exp()
     total, moment = shard.sum(e.sum(-1, keepdim=True), torch.linalg.vecdot(e, y)[:, None])
     logp, full_entropy = target - peak - total.log(), entropy_of(total, moment)
-    goal = shard.goal
-    if goal is None:
+    if shard.rule.kind == "all":
         threshold, share = torch.full_like(peak, -torch.inf), torch.ones_like(peak)
         kept_total, entropy = total, full_entropy
     else:
-        rank = _Ranking(tokens, peak, total, goal)
-        threshold = _search(rank, goal.needed, shard)
+        by_mass = shard.rule.kind == "mass"
+        needed = shard.rule.mass if by_mass else shard.rule.kept
+        rank = _Ranking(tokens, peak, total, by_mass=by_mass)
+        threshold = _search(rank, needed, shard)
         e.mul_(tokens.gt_(threshold))  # what is tied at the threshold is added below, alike on all ranks
         sums = e.sum(-1, keepdim=True), torch.linalg.vecdot(e, y)[:, None]
         above, tied, kept_total, moment = shard.sum(rank.above(threshold), rank.tied(threshold), *sums)
-        places = ((goal.needed - above) / rank.unit(threshold)).ceil().minimum(tied)
+        places = ((needed - above) / rank.unit(threshold)).ceil().minimum(tied)
         share = places / tied.clamp(min=1)
         y_cut = (threshold - peak).clamp_(min=FLOOR)
         at_cut = places * y_cut.exp()
@@ -253,13 +234,16 @@ def _measure(
 
 
 class _Ranking:
-    """The tokens of this rank in order: what those above a logit weigh is looked up, not summed."""
+    """The tokens of this rank in order, so that the weight above a logit is looked up, not summed.
 
-    def __init__(self, tokens: Tensor, peak: Tensor, total: Tensor, goal: _Goal) -> None:
-        self.falling = _sorted(tokens.neg())  # negated, so the best token comes first
+    A token weighs 1, or `by_mass` its probability.
+    """
+
+    def __init__(self, tokens: Tensor, peak: Tensor, total: Tensor, *, by_mass: bool) -> None:
+        self.falling = ascending(tokens.neg())  # negated, so the best token comes first
         self.peak, self.total = peak, total.to(peak.dtype)
         self.mass = None
-        if goal.by_mass:
+        if by_mass:
             masses = self._probability(self.falling.neg()).cumsum(-1, dtype=torch.float64)
             self.mass = torch.nn.functional.pad(masses, (1, 0))
 

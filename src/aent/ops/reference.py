@@ -30,7 +30,8 @@ def token_stats(
     z = scaled.double()
     with torch.no_grad():
         full_entropy = _entropy(z, torch.ones_like(z))
-        weights = _weights(scaled, subset).double()
+        cut = subset.cut(scaled)
+        weights = (torch.ones_like(scaled) if cut is None else cut.weights(scaled)).double()
     logp = z.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
     return TokenStats(*(x.to(dtype) for x in (logp, _entropy(z, weights), full_entropy)))
 
@@ -72,13 +73,6 @@ def linear_token_loss(
     losses = loss(stats.logp, stats.entropy, *columns)
     require_losses(losses, stats.logp)
     return TokenLoss(losses.sum(), TokenStats(*(x.detach() for x in stats)))
-
-
-def _weights(z: Float[Tensor, "rows vocab"], subset: Subset) -> Float[Tensor, "rows vocab"]:
-    cut = subset.cut(z)
-    if cut is None:
-        return torch.ones_like(z)
-    return torch.where(z == cut.threshold, cut.share, (z > cut.threshold).to(z.dtype))
 
 
 def _entropy(z: Float[Tensor, "rows vocab"], weights: Float[Tensor, "rows vocab"]) -> Float[Tensor, " rows"]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from aent.ops.autograd import no_autocast
 from aent.ops.backend import statistics_dtype
 from aent.ops.checks import require_floating, require_head, require_targets
-from aent.ops.closed_form import FLOOR, slices, subset_weights
+from aent.ops.closed_form import FLOOR, slices
 from aent.ops.head import Head
 from aent.subsets import Full, Subset
 
@@ -103,7 +103,7 @@ def _sums(z: Tensor, slope: Tensor | None, targets: Tensor, subset: Subset) -> F
     e = y.exp()
     p = e / e.sum(-1, keepdim=True)
     if cut is not None:
-        e *= subset_weights(z, cut, torch.empty_like(z))
+        e *= cut.weights(z)
     total = e.sum(-1, keepdim=True)
     q, log_q = e / total, y - total.log()
     g = -q * (log_q - (q * log_q).sum(-1, keepdim=True))

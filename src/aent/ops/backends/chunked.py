@@ -7,6 +7,7 @@ from torch import Tensor
 
 from aent.ops.backend import Arithmetic, statistics_dtype
 from aent.ops.closed_form import Scratch, differentiate_, measure_, slices
+from aent.subsets import rule_of
 
 BLOCK = 1 << 18
 """Elements worked on at a time on a CPU: they fit a core's cache and are many to one call."""
@@ -47,9 +48,10 @@ class Chunked(Arithmetic):
         out: Float[Tensor, "rows vocab"],
     ) -> None:
         """Fill `out`, which may be `z`, with the gradient with respect to `z`."""
+        keeps_all = rule_of(self.subset, z.shape[1]).kind == "all"
         for rows, block, scratch in _blocks(z):
             slope = self.head.scale_(block.copy_(z[rows]))
-            differentiate_(block, kept[rows], grads[rows], scratch, self.subset)
+            differentiate_(block, kept[rows], grads[rows], scratch, keeps_all=keeps_all)
             block.scatter_add_(-1, targets[rows, None], grads[rows, :1])
             out[rows] = block if slope is None else block.mul_(slope)
 

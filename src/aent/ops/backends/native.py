@@ -19,9 +19,9 @@ from torch import Tensor
 from aent.errors import InputError
 from aent.ops.backend import Arithmetic
 from aent.ops.backends.chunked import Chunked
-from aent.ops.closed_form import RowStats, slices
+from aent.ops.closed_form import RowStats, slices, write_cut
 from aent.ops.head import Head
-from aent.subsets import Fraction, Full, Subset, TopK, TopP
+from aent.subsets import Subset, rule_of
 
 BLOCK = 1 << 19
 """Logits that pass through the buffer at a time, per thread: a call each, and still near the core."""
@@ -64,7 +64,7 @@ class Native(Arithmetic):
         """Fill `out` with the columns of `RowStats`."""
         with _team() as team:
             for rows, block, _ in self._float32(z):
-                kept, mass = _rule(self.subset, block, out[rows])
+                kept, mass = self._kept(block, out[rows])
                 _by_rows(team, _kernels().measure, [block, targets[rows], out[rows]], kept, mass)
 
     def differentiate(
@@ -87,6 +87,16 @@ class Native(Arithmetic):
                 if not direct:
                     out[rows] = g
 
+    def _kept(self, z: Float[Tensor, "rows vocab"], out: Float[Tensor, "rows 8"]) -> tuple[int, float]:
+        """Return what the kernel keeps, by count and by mass; the cuts of other subsets go into `out`."""
+        vocab = z.shape[1]
+        rule = rule_of(self.subset, vocab)
+        if rule.kind == "own":
+            for rows in slices(len(z), max(1, BLOCK // vocab)):
+                write_cut(self.subset.cut(z[rows]), RowStats(*out[rows].split(1, -1)))
+            return _kernels().OWN, 1.0
+        return (rule.kept if rule.kind == "count" else vocab), rule.mass
+
     def _float32(self, z: Tensor) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
         """Give the rows as float32, capped and divided, and the slope of the cap.
 
@@ -104,28 +114,6 @@ class Native(Arithmetic):
     def _direct(self, z: Tensor) -> bool:
         plain = self.head.temperature == 1 and self.head.softcap is None
         return plain and z.dtype == torch.float32 and z.is_contiguous()
-
-
-def _rule(subset: Subset, z: Float[Tensor, "rows vocab"], out: Float[Tensor, "rows 8"]) -> tuple[int, float]:
-    """Return what the kernel is to keep, by count and by mass; other cuts are written into `out`."""
-    vocab = z.shape[1]  # these types exactly: a subclass may cut in its own way
-    if type(subset) is Full:
-        return vocab, 1.0
-    if type(subset) is Fraction:
-        return vocab - int(subset.drop * vocab), 1.0
-    if type(subset) is TopK:
-        return min(int(subset.k), vocab), 1.0
-    if type(subset) is TopP:
-        return vocab, subset.mass
-    for rows in slices(len(z), max(1, BLOCK // vocab)):
-        _write_cuts(subset, z[rows], RowStats(*out[rows].split(1, -1)))
-    return _kernels().GIVEN, 1.0
-
-
-def _write_cuts(subset: Subset, z: Float[Tensor, "rows vocab"], out: RowStats) -> None:
-    cut = subset.cut(z)
-    out.threshold.copy_(torch.tensor(-torch.inf) if cut is None else cut.threshold)
-    out.share.copy_(torch.tensor(1.0) if cut is None else cut.share)
 
 
 def _by_rows(

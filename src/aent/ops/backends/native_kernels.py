@@ -22,45 +22,30 @@ from numba.extending import intrinsic
 from aent.ops.closed_form import Kept, RowStats
 
 f32, i32 = np.float32, np.int32
-
 Number = float | np.floating[Any]
-
 _jit = partial(numba.njit, cache=True, nogil=True, error_model="numpy")
-
 _intrinsic: Any = intrinsic  # what it makes takes one argument less, which types cannot tell
-
 _sums_in_any_order = {"reassoc", "contract", "nsz"}
 
 LOGP, FULL_ENTROPY, ENTROPY, PEAK, TOTAL, KEPT_TOTAL, THRESHOLD, SHARE = range(len(RowStats._fields))
-
 FIRST = len(RowStats._fields) - len(Kept._fields)  # of the columns that backward is given
-
-GIVEN = -1
+OWN = -1
 """As `kept`: the cut of each row is there already, in the columns of the threshold and the share."""
 
 BLOCK = 512  # logits: sums so short that float32 does, in as few lanes as a CPU may have
-
 LINE = 16  # logits of a cache line
-
 SAMPLE = 256  # lines
-
 SMALL = 4096  # logits: shorter rows are not worth a sample
-
 BINS = 2048  # at most, in one round of the search for the cut
 
 ZERO, ONE, INF = f32(0), f32(1), f32(np.inf)
-
 LOWEST = f32(np.finfo(f32).min)
 
 # exp: Cody-Waite reduction, then the polynomial of Cephes' expf; FLOOR is where 2^n underflows to 0
 FLOOR = f32(-88.1)
-
 MAGIC = f32(1.5 * 2**23)
-
 LOG2E, LN2_HIGH, LN2_LOW = f32(math.log2(math.e)), f32(0.693359375), f32(-2.12194440e-4)
-
 P5, P4, P3 = f32(1.9875691500e-4), f32(1.3981999507e-3), f32(8.3334519073e-3)
-
 P2, P1, P0 = f32(4.1665795894e-2), f32(1.6666665459e-1), f32(5.0000001201e-1)
 
 
@@ -290,7 +275,7 @@ def _bracket(z, kept, room):
 @_jit()
 def _bounds(z, kept, mass, given, room):
     """Return the band to put aside; what lies above it is kept."""
-    if kept == GIVEN:
+    if kept == OWN:
         return given, given
     if kept < z.size:
         return _bracket(z, kept, room)
@@ -334,7 +319,7 @@ def _measure_row(z, target, kept, mass, room, out):
         else:
             break
     found, threshold, places = swept.found, -INF, 0.0
-    if kept == GIVEN:
+    if kept == OWN:
         threshold, places = out[THRESHOLD], np.float64(out[SHARE]) * found
     elif counted:
         wanted = np.float64(swept.below + found - drop)
@@ -359,7 +344,7 @@ def measure(z, targets, out, kept, mass):
     """Fill `out` with the statistics (`aent.ops.closed_form.RowStats`) of the rows `z`, float32.
 
     Kept are the `kept` largest logits of a row; with `kept` its size, the nucleus of `mass`, where 1
-    keeps all; with `kept` GIVEN, what the cuts in `out` say.
+    keeps all; with `kept` OWN, what the cuts in `out` say.
     """
     vocab = z.shape[1]
     room = _Room(np.empty(vocab, f32), np.empty(vocab, i32), np.empty(vocab, f32))

@@ -8,7 +8,6 @@ of some rows at a time; the kernels do the rest.
 import os
 from collections.abc import Iterator
 from types import ModuleType
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -16,23 +15,14 @@ from torch import Tensor
 
 from aent.errors import InputError
 from aent.ops.backend import Arithmetic
-from aent.ops.closed_form import RowStats, slices
+from aent.ops.closed_form import RowStats, slices, write_cut
 from aent.ops.head import Head
-from aent.subsets import Fraction, Full, Subset, TopK, TopP
+from aent.subsets import Subset, rule_of
 
 CHUNK = 1 << 26
 """Elements of a chunk of logits in the linear door, and of a float32 copy."""
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-
-
-class Rule(NamedTuple):
-    """What the forward kernel does about the cut."""
-
-    kind: str
-    """`none`; `count`: drop `dropped` tokens; `mass`: keep `mass`; `given`: it is in `stats`."""
-    dropped: int = 0
-    mass: float = 0.0
 
 
 def arithmetic(x: Tensor, subset: Subset, head: Head) -> Arithmetic:
@@ -73,13 +63,14 @@ class Triton(Arithmetic):
     ) -> None:
         """Fill `out` with the columns of `RowStats`."""
         launch, z, targets = _launch(), _in_rows(z), targets.contiguous()
-        rule = _rule(self.subset, z.shape[1])
-        if rule is not None and self.head.softcap is None:
+        rule = rule_of(self.subset, z.shape[1])
+        if rule.kind != "own" and self.head.softcap is None:
             launch.measure(z, targets, rule, self.head.temperature, out)
             return
         for rows, scaled, _ in self._scaled(z):
-            known = rule or _cut_(scaled, self.subset, RowStats(*out[rows].split(1, -1)))
-            launch.measure(scaled, targets[rows], known, 1.0, out[rows])
+            if rule.kind == "own":
+                write_cut(self.subset.cut(scaled), RowStats(*out[rows].split(1, -1)))
+            launch.measure(scaled, targets[rows], rule, 1.0, out[rows])
 
     def differentiate(
         self,
@@ -92,7 +83,7 @@ class Triton(Arithmetic):
         """Fill `out`, which may be `z`, with the gradient with respect to `z`."""
         launch, z, targets = _launch(), _in_rows(z), targets.contiguous()
         kept, grads = kept.contiguous(), grads.contiguous()
-        if self.head.softcap is None and _rule(self.subset, z.shape[1]) is not None:
+        if self.head.softcap is None and rule_of(self.subset, z.shape[1]).kind != "own":
             there = _in_rows(out)
             launch.differentiate(z, targets, kept, grads, self.head.temperature, there)
             if there is not out:
@@ -108,31 +99,6 @@ class Triton(Arithmetic):
             scaled = z[rows].to(torch.float32, copy=True)
             slope = self.head.scale_(scaled)
             yield rows, scaled, slope
-
-
-def _rule(subset: Subset, vocab: int) -> Rule | None:
-    """Return the rule of a subset that the kernels know."""
-    if type(subset) is Fraction:
-        dropped = int(subset.drop * vocab)
-    elif type(subset) is TopK:
-        dropped = max(vocab - subset.k, 0)
-    elif type(subset) is TopP and subset.mass < 1:
-        return Rule("mass", mass=subset.mass)
-    elif type(subset) in (Full, TopP):
-        dropped = 0
-    else:
-        return None
-    return Rule("count", dropped) if dropped else Rule("none")
-
-
-def _cut_(scaled: Tensor, subset: Subset, stats: RowStats) -> Rule:
-    """Write the cut of a subset of the user's own where the kernel reads it."""
-    cut = subset.cut(scaled)
-    if cut is None:
-        return Rule("none")
-    stats.threshold.copy_(cut.threshold)
-    stats.share.copy_(cut.share)
-    return Rule("given")
 
 
 def _in_rows(x: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:

@@ -1,3 +1,5 @@
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: reportOperatorIssue=false
 """The kernels of the Triton backend: a walk over each row forward, a read and a write backward.
 
 **The cut is exact.** Logits are compared as they are (division by a temperature keeps their order),
@@ -26,19 +28,12 @@ import triton.language as tl
 __all__ = ["backward", "forward"]
 
 LN2 = tl.constexpr(math.log(2))
-
 FLOOR = tl.constexpr(-1e4)  # 2 to it is 0, and 0 times it is 0: it stands in for -inf
-
 SLACK = tl.constexpr(8.0)  # bits
-
 UNIT_BITS = tl.constexpr(42.0)
-
 UNIT = tl.constexpr(2.0**42)  # a mass of 1: 2^20 tokens of it fit int64
-
 COLUMNS = tl.constexpr(8)  # of aent.ops.closed_form.RowStats
-
 KEPT = tl.constexpr(6)  # of aent.ops.closed_form.Kept
-
 ALL = tl.constexpr(tl.PropagateNan.ALL)
 
 
@@ -136,7 +131,7 @@ def _walk(
         b_most = tl.maximum(b_most, b_x)
         b_total += b_e
         b_moment += b_e * b_t
-        if KIND != "none":
+        if KIND != "all":
             m_above = b_x > hi
             m_reach = m_col & (b_x >= lo)
             m_inside = m_reach & ~m_above
@@ -244,7 +239,7 @@ def forward(
         pivot = HIGHEST + 1
         quota = dropped
         whole = V
-        if KIND == "given":
+        if KIND == "own":
             left = _key(tl.load(p_out + 6), SHIFT)
             right = left
         if KIND == "count" and SAMPLE > 0:
@@ -309,13 +304,13 @@ def forward(
 
         threshold = -float("inf")
         share = 1.0
-        if KIND == "none":
+        if KIND == "all":
             above = total
             above_moment = moment
         else:
             threshold = _value(left, SHIFT)
             tied = tl.sum(b_count, axis=0)
-            if KIND == "given":
+            if KIND == "own":
                 kept = tl.load(p_out + 7) * tied
             else:
                 if left < right:
@@ -349,7 +344,7 @@ def forward(
         tl.store(p_out + 3, peak)
         tl.store(p_out + 4, total)
         tl.store(p_out + 5, above)
-        if KIND != "given":
+        if KIND != "own":
             tl.store(p_out + 6, threshold)
             tl.store(p_out + 7, share)
 

@@ -1,4 +1,5 @@
-"""Launches `aent.ops.backends.triton_kernels`: their sizes, the size of the sample, the last step in float64."""
+# pyright: reportIndexIssue=false
+"""Launch `aent.ops.backends.triton_kernels`: sizes of tiles and of the sample, the last step in float64."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from aent.ops.backends import triton_kernels
-from aent.ops.backends.triton import Rule
+from aent.subsets import Rule
 
 __all__ = ["TILES", "Tiles", "differentiate", "measure"]
 
@@ -44,13 +45,16 @@ def measure(
         return
     tiles = TILES
     programs = min(rows, _programs(logits))
-    sample, *ranks = _sample_plan(vocab, rule.dropped, tiles) if rule.kind == "count" else [0] * 4
+    dropped, sample, ranks = 0, 0, [0] * 3
+    if rule.kind == "count":
+        dropped = vocab - rule.kept
+        sample, *ranks = _sample_plan(vocab, dropped, tiles)
     queue = logits.new_empty(programs, tiles.depth * tiles.block, dtype=torch.float32)
     with torch.cuda.device_of(logits):
         launch: Any = triton_kernels.forward[(programs,)]  # takes the launch's own options as well
         launch(
             logits, targets, out, queue, logits.stride(0), rows, vocab, _scale(temperature),
-            rule.dropped, *ranks,
+            dropped, *ranks,
             KIND=rule.kind, MASS=rule.mass, SHIFT=_SHIFTS[logits.dtype], SAMPLE=sample,
             SEGMENT=tiles.segment, BLOCK=tiles.block, DEPTH=tiles.depth, num_warps=8,
         )  # fmt: skip

@@ -271,7 +271,7 @@ def test_values_by_hand():
         assert logp.item() == pytest.approx(-2 * log2)
         assert entropy.item() == pytest.approx(math.log(7) - 10 / 7 * log2)
         assert full.item() == pytest.approx(1.75 * log2)
-        # -w q (log q + H), as in test_ops.py
+        # -w q (log q + H), as in test_doors.py
         expected = [-16 / 49 * log2, 6 / 49 * log2, 5 / 49 * log2, 5 / 49 * log2]
         assert grad[0].tolist() == pytest.approx(expected, rel=1e-5)
 

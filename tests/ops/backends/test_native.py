@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aent import ops
 from aent.errors import InputError
-from aent.ops import reference
+from aent.ops import backends, reference
 from aent.ops.backends import native
 from aent.ops.closed_form import RowStats
 from aent.ops.head import Head
@@ -381,7 +381,7 @@ def test_refuses_other_devices():
 def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "aent.ops.backends.native_kernels")
-    monkeypatch.delattr(ops, "native_kernels")
+    monkeypatch.delattr(backends, "native_kernels")
     with pytest.raises(InputError, match=r"needs numba, .* pip install aent\[native\]"):
         NATIVE.token_stats(torch.zeros(2, 3), torch.tensor([0, 0]), Full(), 1.0)
 
