@@ -7,7 +7,7 @@ import pytest
 
 from aent.cli.main import main
 from aent.errors import InputError
-from aent.study.runs import Runs
+from aent.study.cache import Runs
 
 TINY = ["--world.steps", "40", "--world.actions", "300", "--world.states", "3", "--workers", "1"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aent.report.figure import BLUE, FAINT, GREEN, GREY, INK, ORANGE
+from aent.study.cache import Runs
 from aent.study.plans import COMPARED, Cell
-from aent.study.runs import Runs
 from aent.study.settings import METHODS, OPTIMAL, PAPER, PAPER_GAIN
 from aent.study.theory import CHECKS, CLAMP_ACTIONS, ONE_STEP, ONE_STEP_OPTIMAL, Case, Clamp, one_step
 from aent.study.tree import GRADIENT_CONSTANT
@@ -25,7 +25,7 @@ NAMES = {
     "entropy": "entropy bonus",
     "clamped": "clamped entropy",
     "band": "clamped, band (AEnt)",
-    "sac": "SAC's dual",
+    "lagrangian": "Lagrangian",
     "a3c": "A3C's .01",
 }
 _STYLE: dict[Any, Any] = {

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from aent.statistics import Estimate, PerProblem, bootstrap, paired_bootstrap
+from aent.study.cache import Runs
 from aent.study.mdp import Job
-from aent.study.runs import Runs
 from aent.study.settings import (
     METHODS,
     OPTIMAL,

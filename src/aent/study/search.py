@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from aent.errors import InputError
+from aent.study.cache import Runs, finish
 from aent.study.mdp import Job
-from aent.study.runs import Runs, finish
 from aent.study.settings import BONUS_GRID, PAPER, RISE, SEARCH_SEEDS, WORLD_GRID, Bonus, World
 
-STARTS = {"sac": "entropy", "band": "clamped"}
+STARTS = {"lagrangian": "entropy", "band": "clamped"}
 """An adaptive method starts at the coefficient (and subset) chosen for the constant one."""
 
 

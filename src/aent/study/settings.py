@@ -1,15 +1,15 @@
 """Every setting of the synthetic experiment, in one place.
 
-What is known of the paper's experiment is in `PAPER` and in the first fields of `World`. The other fields are
-ours: the first four came out of ``aent study mdp --search`` and were fixed before any two methods were
-compared; see docs/study.md.
+`PAPER` and the first fields of `World` hold what is known of the paper's experiment. The other fields are
+ours. ``aent study mdp --search`` chose the first four of them before any two methods were compared; see
+docs/study.md.
 """
 
 from dataclasses import dataclass
 from math import log
 from typing import Any, NamedTuple
 
-from aent.controllers import Band, Fixed
+from aent.controllers import Band, Fixed, Lagrangian
 from aent.errors import InputError
 
 
@@ -20,35 +20,38 @@ class World:
     actions: int = 100_000
     """Size of the vocabulary; the paper's."""
     optimal: int = 15
-    """Optimal actions in each state; the paper's are 15, 10, 5 and 1."""
+    """Optimal actions in each state: 15, 10, 5 and 1 in the paper."""
     states: int = 25
-    """States, each with a softmax policy of its own; inferred from the paper's levels, multiples of 1/25."""
+    """States, each with its own softmax policy; inferred from the paper's levels, multiples of 1/25."""
     steps: int = 4_000
     """Gradient steps; the paper's."""
     prior: float
-    """Probability of all optimal actions together at the start, as after pre-training; ours."""
+    """Probability at the start of all optimal actions together, as after pre-training; ours."""
     noise: float = 30.0
     """Standard deviation of the noise on a sampled reward; ours. A token gets the reward of its whole
-    response: of 1,000 tokens that matter alike, the other 999 are noise 32 times as large as its part."""
+    response. If 1,000 tokens matter equally, the other 999 add noise 32 times as large as its own part."""
     batch: int = 2
-    """Actions sampled per state and step; ours, the fewest that can be compared with each other."""
+    """Actions sampled per state and step; ours, the smallest number that can be compared."""
     lr: float
     """Step size of gradient ascent on the logits, for advantages divided by `noise`; ours."""
 
     def check(self) -> None:
-        """Refuse what cannot be run.
+        """Raise unless this world can be run.
 
         Raises:
             InputError: naming the field.
         """
         if self.actions <= max(OPTIMAL) or not 1 <= self.optimal < self.actions:
-            raise InputError(f"actions={self.actions} must exceed the optimal ones, of which there are 15")
+            raise InputError(
+                f"actions={self.actions} must exceed the number of optimal actions, which is up to 15, and "
+                f"optimal={self.optimal} must be at least 1 and below `actions`"
+            )
         if not 0 < self.prior < 1:
             raise InputError(f"prior={self.prior} is a probability: give it above 0 and below 1")
         if self.batch < 2 or self.states < 1 or self.steps < 1:
             raise InputError(
-                f"batch={self.batch} must be at least 2, as each sample is compared with the others, and "
-                f"states={self.states} and steps={self.steps} at least 1"
+                f"batch={self.batch} must be at least 2, because each sample is compared with the others; "
+                f"states={self.states} and steps={self.steps} must be at least 1"
             )
         if not (self.noise > 0 and self.lr > 0):
             raise InputError(f"noise={self.noise} and lr={self.lr} must be above 0")
@@ -58,28 +61,30 @@ class World:
 class Bonus:
     """An entropy bonus: ``coef * H~``, H~ over all but the `drop` fraction of least likely actions.
 
-    Entropies aimed at are fractions of the largest possible one, log(actions kept).
+    Target entropies are fractions of the largest possible entropy, log(actions kept).
     """
 
     coef: float = 0.0
-    """Coefficient, at the start where it moves. Its partner is the advantage divided by the noise."""
+    """Coefficient; the initial one if it moves. Advantages, its counterpart, are divided by the noise."""
     drop: float = 0.0
+    """Fraction of the actions that the entropy leaves out."""
     target: float | None = None
-    """Moves the coefficient by SAC's rule towards this entropy."""
+    """Entropy towards which `aent.controllers.Lagrangian` moves the coefficient. This is SAC's rule for its
+    temperature (arXiv 1812.05905, eq. 18), with H in place of -log pi, as a plain step kept at 0 or above."""
     band: tuple[float, float] | None = None
-    """Moves the coefficient by AEnt's rule into this band of entropy."""
+    """Band of entropy into which AEnt's rule moves the coefficient."""
     lr: float = 0.0
     """Step size of the coefficient, per nat."""
 
     def kept(self, actions: int) -> int:
-        """How many of the actions the entropy is taken over, as in `aent.subsets.Fraction`."""
+        """Return the number of actions that the entropy is taken over, as in `aent.subsets.Fraction`."""
         return actions - int(self.drop * actions)
 
-    def controller(self, actions: int) -> "Fixed | Band | SacDual":
-        """Build what moves the coefficient."""
+    def controller(self, actions: int) -> Fixed | Band | Lagrangian:
+        """Build the controller of the coefficient."""
         most = log(self.kept(actions))
         if self.target is not None:
-            return SacDual(self.coef, self.target * most, self.lr)
+            return Lagrangian(coef=self.coef, target=self.target * most, lr=self.lr)
         if self.band is not None:
             low, high = (edge * most for edge in self.band)
             return Band(coef=self.coef, low=low, high=high, lr=self.lr, coef_min=0.0, coef_max=COEF_MAX)
@@ -87,26 +92,11 @@ class Bonus:
 
 
 class Variation(NamedTuple):
-    """A field of `World` or `Bonus`, the values it is given, and another noise than the chosen one."""
+    """A field of `World` or `Bonus`, the values it takes, and the noise if it is not the chosen one."""
 
     field: str
     values: tuple[float, ...]
     noise: float | None = None
-
-
-class SacDual:
-    """SAC's temperature: gradient descent on ``coef * (H - target)``, kept at 0 or above.
-
-    ``coef <- max(0, coef - lr * (H - target))``. Source: arXiv 1812.05905, eq. 18, H in place of -log pi.
-    """
-
-    def __init__(self, coef: float, target: float, lr: float):
-        self.coef, self.target, self.lr = coef, target, lr
-
-    def update(self, entropy: float) -> float:
-        """Take one step of the rule on an entropy (nats) and return the new coefficient."""
-        self.coef = max(0.0, self.coef - self.lr * (entropy - self.target))
-        return self.coef
 
 
 COEF_MAX = 1.0
@@ -123,22 +113,23 @@ METHODS: dict[str, Bonus] = {
     "entropy": Bonus(coef=0.0005),
     "clamped": Bonus(coef=0.0005, drop=0.9),
     "band": Bonus(coef=0.0005, drop=0.9, band=(0.1, 0.4), lr=1e-6),
-    "sac": Bonus(coef=0.0005, target=0.05, lr=1e-5),
+    "lagrangian": Bonus(coef=0.0005, target=0.05, lr=1e-5),
     "a3c": Bonus(coef=0.01),
 }
-"""What is compared: chosen by `--search`, but for A3C's coefficient, the published one (arXiv 1602.01783)."""
+"""The methods compared: chosen by `--search`, except A3C's coefficient, which is the published one
+(arXiv 1602.01783)."""
 
 PAPER: dict[str, dict[int, float]] = {
     "none": {15: 0.24, 10: 0.20, 1: 0.20},
     "entropy": {15: 0.36, 10: 0.32, 1: 0.20},
     "clamped": {15: 0.80, 10: 0.60, 1: 0.44},
 }
-"""Average reward at the end, read off the paper's figure 1; its panels leave 5 out."""
+"""Average reward at the end, read off the paper's figure 1, whose panels leave out 5 optimal actions."""
 PAPER_GAIN: dict[str, dict[int, float]] = {
     "entropy": {15: 0.12, 10: 0.12, 5: 0.0, 1: 0.0},
     "clamped": {15: 0.56, 10: 0.40, 5: 0.24, 1: 0.24},
 }
-"""Average reward at the end minus that without a bonus: the paper's bars."""
+"""Average reward at the end minus the one without a bonus: the paper's bars."""
 
 VOCABULARIES = (100, 1_000, 10_000, 100_000, 1_000_000)
 _COEFS = (0.0005, 0.005, 0.05, 0.5)
@@ -150,19 +141,19 @@ SENSITIVITY = (
     Variation("coef", _COEFS, noise=10.0),
     Variation("coef", _COEFS, noise=30.0),
 )
-"""What `--full` varies, one at a time; the coefficient for three sizes of the noise."""
+"""What `--full` varies, one setting at a time; the coefficient at three levels of noise."""
 SWEEP_SEEDS = 2
-"""How many of the seeds the sweeps of `--full` use, to save time."""
+"""Number of seeds that the sweeps of `--full` use, to save time."""
 
 WORLD_GRID: dict[str, tuple[float, ...]] = {"prior": (0.003, 0.01, 0.03), "lr": (1.0, 2.0, 3.0, 5.0)}
-"""What `--search` tries for the world."""
+"""The worlds that `--search` tries."""
 RISE = (400, 1_000)
-"""Steps between which the paper's curves rise; `--search` asks it of the curve without a bonus."""
+"""Steps between which the paper's curves rise; `--search` requires it of the curve without a bonus."""
 
 BONUS_GRID: dict[str, list[dict[str, Any]]] = {
     "entropy": [{"coef": coef} for coef in (0.0005, 0.002, 0.008, 0.032)],
     "clamped": [{"coef": coef, "drop": drop} for coef in (0.0005, 0.002, 0.008) for drop in (0.9, 0.999)],
-    "sac": [{"target": target, "lr": lr} for target in (0.05, 0.3) for lr in (1e-6, 1e-5)],
+    "lagrangian": [{"target": target, "lr": lr} for target in (0.05, 0.3) for lr in (1e-6, 1e-5)],
     "band": [{"band": band, "lr": lr} for band in ((0.02, 0.1), (0.1, 0.4)) for lr in (1e-6, 1e-5)],
 }
-"""What `--search` tries for each method: four settings each, six for the clamped entropy."""
+"""The settings that `--search` tries for each method: four, and six for the clamped entropy."""

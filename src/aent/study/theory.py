@@ -4,6 +4,7 @@ Every check compares the two sides of an inequality over at least 1,000 MDPs and
 violation can be printed and the tightness drawn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -109,6 +110,34 @@ def _near(optimum: Levels, seed: int, shape: int) -> Levels:
     return softmax(
         [np.log(np.maximum(level, tiny)) + scale * rng.standard_normal(level.shape) for level in optimum]
     )
+
+
+def summary(name: str, cases: Sequence[Case]) -> dict[str, Any]:
+    """Count the cases and violations of a check, and measure how tight it is (value / bound).
+
+    Rewards are at most 1, so a bound of 1 or more says nothing; the bounds below 1 are counted too.
+    """
+    mine = [case for case in cases if case.check == name]
+    tight = np.array([case.value / case.bound for case in mine if case.bound > 1e-9])
+    tenth, half, most = np.quantile(tight, [0.1, 0.5, 0.9])
+    return {
+        "check": name,
+        "MDPs": len(mine),
+        "violations": sum(case.violated for case in mine),
+        "bound < 1": sum(case.bound < 1 for case in mine),
+        "10 %": float(tenth),
+        "median": float(half),
+        "90 %": float(most),
+        "tightest": float(tight.max()),
+    }
+
+
+def describe(case: Case) -> str:
+    """Write out the MDP of a case: rewards of all responses, and the policy."""
+    seed, shape, index = case.where
+    mdps = random_mdps(seed, shape)
+    policy = [level[index].tolist() for level in mdps.policy]
+    return f"rewards {mdps.rewards[index].tolist()}\npolicy {policy}\ncoef {mdps.coef}"
 
 
 class Clamp(NamedTuple):

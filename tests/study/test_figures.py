@@ -1,0 +1,35 @@
+"""What the study's pictures are drawn from; that they are PNG files is checked in tests/cli/test_study.py."""
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.container import BarContainer
+
+from aent.study import figures
+from aent.study.plans import Cell
+from aent.study.settings import METHODS, Bonus, World
+
+
+def test_every_method_has_a_name_and_a_colour_of_its_own():
+    assert set(figures.NAMES) == set(figures.COLOURS) == set(METHODS)
+    assert len(set(figures.COLOURS.values())) == len(METHODS)
+
+
+def test_a_curve_is_the_mean_over_seeds_between_the_lowest_and_the_highest():
+    _, axes = plt.subplots()
+    cell = Cell("entropy", World(prior=0.1, lr=1.0), Bonus(coef=0.1))
+    runs = {cell.job((0, 1)): {"step": [0, 20], "reward": [[0.0, 0.2], [0.5, 0.9]]}}
+    figures._curve(axes, runs, cell, (0, 1))
+    (line,), (area,) = axes.lines, axes.collections
+    assert line.get_xydata().tolist() == [[0, pytest.approx(0.1)], [20, pytest.approx(0.7)]]
+    corners = {tuple(map(float, point)) for point in area.get_paths()[0].vertices}
+    assert corners == {(0.0, 0.0), (0.0, 0.2), (20.0, 0.5), (20.0, 0.9)}
+
+
+def test_bars_stand_beside_the_paper_s():
+    _, axes = plt.subplots()
+    rows = [{"optimal": n, "gain": 0.1, "gain_low": 0.0, "gain_high": 0.3} for n in (15, 10, 5, 1)]
+    figures._bars(axes, "clamped", rows)
+    bars = [part for part in axes.containers if isinstance(part, BarContainer)]
+    paper, ours = ([bar.get_height() for bar in part] for part in bars)
+    assert paper == [0.56, 0.40, 0.24, 0.24]
+    assert ours == [0.1] * 4
