@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from aent import InputError
 from aent.statistics import (
@@ -9,6 +10,7 @@ from aent.statistics import (
     mean_over_seeds,
     paired_bootstrap,
     paired_difference,
+    ratio,
     standard_error,
 )
 
@@ -152,3 +154,20 @@ def test_the_standard_error_is_the_spread_of_the_bootstrap():
     assert standard_error(PerProblem(values, np.ones(400))) == pytest.approx(
         (estimate.high - estimate.low) / (2 * 1.96), rel=0.03
     )
+
+
+def test_a_ratio_and_its_error_by_hand():
+    """4 / 2, with residuals -1 and 1: error^2 = 2 / 1 * (1 + 1) / 2^2 = 1."""
+    assert ratio(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0])) == pytest.approx((2.0, 1.0))
+    assert ratio(torch.tensor([2.0, 6.0]), torch.tensor([1.0, 3.0])) == pytest.approx((2.0, 0.0))
+
+
+def test_the_error_is_what_repeated_measurements_scatter_by():
+    """500 draws of 50 prompts of unequal length: within a tenth of the standard deviation of the ratio."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 20, (500, 50), generator=generator).double()
+    sums = 0.3 * lengths + torch.randn(500, 50, generator=generator, dtype=torch.float64) * lengths.sqrt()
+    ratios = [ratio(a, b) for a, b in zip(sums, lengths, strict=True)]
+    values = torch.tensor([figure.value for figure in ratios])
+    errors = torch.tensor([figure.error for figure in ratios])
+    assert errors.mean() == pytest.approx(values.std().item(), rel=0.1)

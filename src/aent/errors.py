@@ -40,8 +40,8 @@ def unknown(
     """Build the error for a name that is not known; it lists the known names, or only the `nearest` few."""
     names = sorted(known)
     if nearest is not None:
-        close = " or ".join(repr(name) for name in get_close_matches(given, names, n=nearest, cutoff=0))
-        return InputError(f"unknown {kind} {given!r}. Did you mean {close}?{' ' + hint if hint else ''}")
+        close = ", ".join(get_close_matches(given, names, n=nearest, cutoff=0))
+        return InputError(f"unknown {kind} {given!r}. The nearest are {close}.{' ' + hint if hint else ''}")
     close = get_close_matches(given, names, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(names)

@@ -5,13 +5,8 @@ import shlex
 import pytest
 import yaml
 
-from aent.calibration.reading import token_sums
-from aent.calibration.rollouts import readings
 from aent.cli.main import main
-from aent.policies import Sample
 from aent.methods.load import load_method
-from aent.policies.load import load_model
-from aent.subsets import Full
 
 TASK = """
 from dataclasses import dataclass
@@ -24,18 +19,8 @@ class Plain(Countdown):
     def score(self, completion, row):
         return -float(len(set(completion)))
 """
-FEW = [
-    "--max_completion_length",
-    "8",
-    "--prompts",
-    "24",
-    "--samples",
-    "16",
-    "--seed",
-    "1",
-    "--temperature",
-    "0.02",
-]
+FEW = ["--max_completion_length", "8", "--prompts", "24", "--samples", "16", "--seed", "1",
+       "--temperature", "0.02"]  # fmt: skip
 """At temperature 1 a policy that learnt little is uniform, and no step lowers its entropy."""
 
 
@@ -116,30 +101,6 @@ def test_equal_rewards_are_said_to_tell_nothing(capsys, workplace, policy):
     assert "drop-33" in printed.out
     assert "all rewards are equal" in printed.err
     assert "method:" not in printed.out
-
-
-def test_the_figures_are_those_of_the_policy_token_by_token(policy):
-    """Prompts and answers of unequal length, in one forward pass or alone: the same sums."""
-    import torch
-
-    model, tokenizer = load_model(str(policy))
-    prompts = ["1,2,3=6:", "10,20,30=60:"]
-    answers = [[5, 6, 7], [8], [9, 10], [11, 12, 13, 14]]
-    made = [Sample(i // 2, i % 2, "", tokens, None) for i, tokens in enumerate(answers)]
-    rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    found = readings(model, tokenizer, prompts, made, rewards, {"full": Full()}, temperature=0.7)["full"]
-    total = torch.zeros(5, dtype=torch.float64)
-    for sample in made:
-        prompt = tokenizer(prompts[sample.problem])["input_ids"]
-        ids = torch.tensor([[*prompt, *sample.tokens]])
-        with torch.no_grad():
-            logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1]
-        advantage = (1 if rewards[sample.problem, sample.sample] else -1) * 0.5 / (0.5**0.5 + 1e-4)
-        each = torch.full((len(sample.tokens),), advantage)
-        total += token_sums(logits, torch.tensor(sample.tokens), each, Full(), temperature=0.7)
-    assert found.entropy.value == pytest.approx((total[1] / 10).item(), rel=1e-5)
-    assert found.pull.value == pytest.approx((total[3] / 10).item(), rel=1e-4)
-    assert found.push.value == pytest.approx((total[4] / 10).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(

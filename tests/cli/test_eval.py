@@ -141,3 +141,16 @@ def test_mistakes(flags, task, named, workplace, capsys):
     assert evaluate(*flags, task=task) == 1
     assert named in capsys.readouterr().err
     assert not (workplace / "out").exists()
+
+
+def test_eval_writes_results_and_every_answer(workplace, policy, capsys):
+    argv = ["eval", "--model", str(policy), "--task", "countdown", "--problems", "5", "--samples", "4"]
+    assert main(argv) == 0
+    assert "pass@4" in capsys.readouterr().out
+    folder = workplace / "eval-policy-countdown-001"
+    results = json.loads((folder / "results.json").read_text())
+    assert {"pass@1", "pass@4", "maj@4", "entropy", "length"} <= set(results["metrics"])
+    answers = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    assert len(answers) == 20
+    assert main(argv) == 0  # a second time: a folder of its own
+    assert (workplace / "eval-policy-countdown-002").exists()

@@ -1,0 +1,28 @@
+import pytest
+
+from aent.errors import InputError
+
+
+def test_batches_stay_on_another_number_of_gpus(planned):
+    usual, more = planned(), planned(gpus=16)
+    assert usual.flags == ""
+    assert more.flags == "--gradient_accumulation_steps 16 --steps_per_generation 64"
+    assert more.work.completions == usual.work.completions == 8192
+    assert more.work.batches == usual.work.batches == 420
+    given = more.flags.split()
+    again = planned(*given).work  # the flags, on the GPUs the recipe is written for: a quarter of the batch
+    assert (again.completions, again.batches) == (2048, 420)
+    with pytest.raises(InputError, match="cannot be spread evenly over 3"):
+        planned(gpus=3)
+
+
+def test_what_a_recipe_may_ask_that_the_estimate_does_not_know(planned):
+    for argv, name, said in (
+        (["--algorithm", "ppo", "--num_generations", "1"], "gsm8k", "critic"),
+        ([], "countdown", "makes its own policy"),
+        (["--max_steps", "-1"], "gsm8k", "max_steps"),
+    ):
+        with pytest.raises(InputError, match=said):
+            planned(*argv, name=name)
+    with pytest.raises(InputError, match="mean length 4000"):
+        planned(mean=4000)
