@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aent.errors import InputError
-from aent.subsets import Cut, Fraction, Full, Subset, TopK, TopP
+from aent.subsets import Cut, Fraction, Full, Rule, Subset, TopK, TopP, ascending, rule_of
 
 # p = 1/2, 1/4, 1/8, 1/8
 LOGITS = torch.tensor([[4.0, 2.0, 1.0, 1.0]]).log()
@@ -14,9 +14,7 @@ LOGITS = torch.tensor([[4.0, 2.0, 1.0, 1.0]]).log()
 
 def weights(subset: Subset, logits: torch.Tensor) -> torch.Tensor:
     cut = subset.cut(logits)
-    if cut is None:
-        return torch.ones_like(logits)
-    return (logits > cut.threshold) + cut.share * (logits == cut.threshold)
+    return torch.ones_like(logits) if cut is None else cut.weights(logits)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +141,59 @@ def test_topk_refuses(k):
 def test_topp_refuses(mass):
     with pytest.raises(InputError, match="above 0 and at most 1"):
         TopP(mass=mass)
+
+
+def test_weights_are_written_where_asked_and_in_the_dtype_of_the_logits():
+    cut = Cut(torch.tensor([[1.0]]), torch.tensor([[0.25]]))
+    logits = torch.tensor([[0.0, 1.0, 2.0, 1.0]], dtype=torch.float64)
+    out = torch.full_like(logits, math.nan)
+    assert cut.weights(logits, out) is out
+    assert out.tolist() == [[0, 0.25, 1, 0.25]]
+    assert torch.equal(cut.weights(logits), out)
+
+
+class Third(TopK):
+    """A subclass that cuts in a way of its own."""
+
+    def cut(self, logits):
+        return TopK(k=self.k // 3).cut(logits)
+
+
+@pytest.mark.parametrize(
+    ("subset", "rule"),
+    [
+        (Full(), Rule("all")),
+        (Fraction(drop=0), Rule("all")),
+        (Fraction(drop=0.09), Rule("all")),  # int(.09 * 10) = 0 dropped
+        (Fraction(drop=0.35), Rule("count", 7)),  # int(3.5) = 3 dropped
+        (TopK(k=9), Rule("count", 9)),
+        (TopK(k=10), Rule("all")),
+        (TopK(k=11), Rule("all")),
+        (TopP(mass=0.9), Rule("mass", mass=0.9)),
+        (TopP(mass=1), Rule("all")),
+        (Third(k=6), Rule("own")),
+    ],
+    ids=str,
+)
+def test_the_rule_of_a_subset(subset, rule):
+    assert rule_of(subset, vocab=10) == rule
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    values=st.lists(st.integers(-3, 3), min_size=1, max_size=12),
+    subset=st.one_of(
+        st.builds(TopK, k=st.integers(1, 12)), st.builds(Fraction, drop=st.floats(0, 0.999)), st.just(Full())
+    ),
+)
+def test_a_rule_says_what_the_cut_does(values, subset):
+    """Kernels go by the rule, other backends by the cut: both keep as many tokens."""
+    logits, vocab = torch.tensor([values], dtype=torch.float64), len(values)
+    rule = rule_of(subset, vocab)
+    kept = vocab if rule.kind == "all" else rule.kept
+    assert weights(subset, logits).sum().item() == pytest.approx(kept)
+
+
+def test_rows_in_order():
+    rows = torch.tensor([[3.0, -math.inf, 1.0, 1.0], [0.0, 2.0, -2.0, 5.0]])
+    assert ascending(rows).tolist() == [[-math.inf, 1, 1, 3], [-2, 0, 2, 5]]

@@ -1,7 +1,11 @@
+"""Switches by hand, with edges that stay and edges that move."""
+
+import math
+
 import pytest
 
-from aent import InputError
 from aent.controllers import Gate, Sides
+from aent.errors import InputError
 
 
 def test_gate_opens_strictly_below_its_target():
@@ -55,6 +59,11 @@ def test_sides_of_a_band_that_moves():
 def test_bad_edges_are_named(change, message):
     with pytest.raises(InputError, match=message):
         Sides(**{"low": 0.6, "high": 0.7} | change)
+
+
+def test_a_target_that_is_no_number_is_named():
+    with pytest.raises(InputError, match="target=inf of Gate"):
+        Gate(target=math.inf)
 
 
 @pytest.mark.parametrize("controller", [Gate(target=0.3), Sides(low=0.1, high=0.2)], ids=str)

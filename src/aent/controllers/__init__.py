@@ -1,8 +1,8 @@
 """How the coefficient of the entropy bonus moves.
 
-A controller is fed the entropy (nats per token) measured over a window of updates and answers with the
-coefficient for the next one. It holds Python floats only: the trainer reduces over ranks first, so that
-every rank takes the same step. A window without tokens is never shown to it.
+A controller receives the entropy (nats per token) measured over a window of updates and returns the
+coefficient for the next window. It holds Python floats only: the trainer reduces over ranks first, so that
+every rank takes the same step. A window without tokens never reaches it.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""An aim that is found, not given."""
+"""A target that is measured, not set."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -8,7 +8,7 @@ from aent.controllers.base import Stateful, require_finite, require_measured
 
 @dataclass(kw_only=True)
 class Anchor(Stateful):
-    """Aims at the first entropy that was measured: ``coef = 0 until then, level from then on``.
+    """Aim at the first measured entropy: ``coef = 0`` before that measurement, ``level`` after it.
 
     Source: SIREN's anchor (arXiv 2509.25133).
 
@@ -23,7 +23,7 @@ class Anchor(Stateful):
     coef: float = field(default=0.0, init=False)
     """The coefficient in force."""
     anchor: float | None = field(default=None, init=False)
-    """The first entropy that was measured, nats per token."""
+    """The first measured entropy, nats per token."""
 
     def __post_init__(self) -> None:
         require_finite(self)
@@ -34,7 +34,7 @@ class Anchor(Stateful):
         return None if self.anchor is None else (self.anchor, self.anchor)
 
     def update(self, entropy: float) -> float:
-        """Take the first entropy for the anchor, and return the coefficient in force.
+        """Take the first entropy as the anchor and return the coefficient in force.
 
         Raises:
             InputError: if the entropy is NaN or infinite.

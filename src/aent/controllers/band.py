@@ -13,11 +13,12 @@ class Band(Stateful):
 
     ``coef <- clip(coef - lr * (min(0, H - low) + max(0, H - high)), coef_min, coef_max)``
 
-    Below `low` the coefficient grows, above `high` it shrinks, in between it rests. The first `warmup`
-    updates leave it alone. It keeps measuring at its floor, so it can rise again.
+    Below `low` the coefficient grows, above `high` it shrinks, in between it stays. The first `warmup`
+    updates do not move it. The entropy is still measured when the coefficient is at its floor, so the
+    coefficient can rise again.
 
-    Source: arXiv 2509.03493, the adaptive coefficient; as in the author's two ports, the entropy is
-    the clamped one.
+    Source: arXiv 2509.03493, the adaptive coefficient. As in the author's two ports, the entropy is the
+    clamped one.
 
     Raises:
         InputError: if a field is not finite, low > high, coef_min > coef_max, the coefficient starts
@@ -39,7 +40,7 @@ class Band(Stateful):
     coef_max: float
     """Ceiling of the coefficient."""
     warmup: int = 0
-    """Updates at the start during which the coefficient stays."""
+    """Updates at the start during which the coefficient does not move."""
     updates: int = field(default=0, init=False)
     """Updates seen so far."""
 
@@ -54,7 +55,7 @@ class Band(Stateful):
         if self.lr < 0 or self.warmup < 0:
             raise InputError(
                 f"lr={self.lr} and warmup={self.warmup} must not be negative; "
-                "0 switches the adaptation or the warm-up off"
+                "0 switches off the adaptation or the warm-up"
             )
 
     @property

@@ -1,4 +1,4 @@
-"""What a controller is, and the one that rests."""
+"""The protocol of a controller, what controllers share, and the one that never moves."""
 
 import math
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from aent.errors import InputError
 
 @runtime_checkable
 class Controller(Protocol):
-    """What a trainer needs of a controller; any object of this form will do."""
+    """What a trainer needs from a controller; any object with these members is one."""
 
     coef: float
     """The coefficient in force: ``loss = policy_loss - coef * entropy``."""
 
     @property
     def band(self) -> tuple[float, float] | None:
-        """The entropy aimed at (low, high) in nats per token, or None without an aim."""
+        """The target band of the entropy (low, high) in nats per token, or None if there is no target."""
         ...
 
     def update(self, entropy: float) -> float:
@@ -35,7 +35,7 @@ class Controller(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What one optimiser step is about to do to the entropy, to first order, seen from the logits."""
+    """How one optimizer step is about to change the entropy, to first order in the logits."""
 
     pull: float
     """Change of the mean entropy by the policy gradient: mean of ``A (g_t - Σ_j p_j g_j)``, g = dH/dz."""
@@ -45,15 +45,15 @@ class Effect:
 
 @runtime_checkable
 class Foresighted(Controller, Protocol):
-    """A controller that is shown the `Effect` behind each update, before the update."""
+    """A controller that receives the `Effect` of each window's steps before it updates."""
 
     def foresee(self, effect: Effect) -> None:
-        """Take in what the steps behind the coming update did to the entropy."""
+        """Record what the steps of this window did to the entropy; `update` follows."""
         ...
 
 
 class Stateful:
-    """Keeps some fields of a controller in checkpoints; its settings stay with the method."""
+    """A controller whose changing fields go into checkpoints; its settings stay with the method."""
 
     kept: ClassVar[tuple[str, ...]] = ("coef",)
     """Names of the fields that change."""
@@ -70,7 +70,7 @@ class Stateful:
 
 @dataclass(kw_only=True)
 class Fixed(Stateful):
-    """A coefficient that stays: the entropy bonus of A3C (arXiv 1602.01783) and PPO (1707.06347).
+    """A constant coefficient: the entropy bonus of A3C (arXiv 1602.01783) and PPO (1707.06347).
 
     Raises:
         InputError: if `coef` is not finite.
@@ -83,7 +83,7 @@ class Fixed(Stateful):
 
     @property
     def band(self) -> None:
-        """No aim."""
+        """No target."""
         return None
 
     def update(self, entropy: float) -> float:
@@ -92,7 +92,7 @@ class Fixed(Stateful):
 
 
 def require_finite(controller: Any) -> None:
-    """Raise unless every field is a finite number, or None where that is its default.
+    """Raise unless every field is a finite number, or None if None is its default.
 
     Raises:
         InputError: naming the field.
@@ -122,7 +122,7 @@ def require_measured(entropy: float) -> None:
     """Raise if a measured entropy is NaN or infinite.
 
     Raises:
-        InputError: as the policy has diverged.
+        InputError: because the policy has diverged.
     """
     if not math.isfinite(entropy):
         raise InputError(

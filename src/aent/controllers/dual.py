@@ -27,12 +27,12 @@ def require_start(coef: float, lr: float) -> None:
 
 @dataclass(kw_only=True)
 class _Ascent(Stateful):
-    """A multiplier that climbs while the entropy is below a target that was given."""
+    """A multiplier that grows while the entropy is below a fixed target."""
 
     coef: float
     """Coefficient at the start."""
     target: float
-    """Entropy aimed at, nats per token."""
+    """Target entropy, nats per token."""
     lr: float
     """Change of the coefficient (`Dual`: of its logarithm) per update and nat away from the target."""
 
@@ -52,12 +52,12 @@ class Dual(_Ascent):
 
     ``coef <- coef * exp(lr * (target - H))``, that is ``log coef <- log coef + lr * (target - H)``
 
-    Of the two losses in use this is the gradient step on ``log(coef) * (H - target)``, as most SAC code has
-    it. The paper writes ``J(coef) = coef * (H - target)``; taken over log coef, its step is smaller by
-    the factor coef, which all but stops it at the coefficients that language models need. Code for SAC
-    steps with Adam; this is the plain step. A coefficient of 0 stays 0.
+    Two losses are in use. This is the gradient step on ``log(coef) * (H - target)``, as in most SAC code. The
+    paper writes ``J(coef) = coef * (H - target)``. Its gradient with respect to log coef is smaller by the
+    factor coef, which all but stops the coefficient at the values that language models need. SAC code takes
+    the step with Adam; this is the plain step. A coefficient of 0 stays 0.
 
-    Source: arXiv 1812.05905, section 5, H being the measured entropy in the place of -log pi.
+    Source: arXiv 1812.05905, section 5, with the measured entropy H in place of -log pi.
 
     Raises:
         InputError: if a field is not finite, or coef or lr is negative.
@@ -67,14 +67,14 @@ class Dual(_Ascent):
         """Take one step of the rule and return the new coefficient.
 
         Raises:
-            InputError: if the entropy is NaN or infinite, or the coefficient outgrows all numbers.
+            InputError: if the entropy is NaN or infinite, or the coefficient overflows.
         """
         require_measured(entropy)
         step = self.lr * (self.target - entropy)
         coef = self.coef * (math.exp(step) if step < 700 else math.inf)  # exp overflows above 709
         if not math.isfinite(coef):
             raise InputError(
-                f"the coefficient has outgrown all numbers: entropy {entropy} never came near the "
+                f"the coefficient has overflowed: the entropy ({entropy}) never came near the "
                 f"target={self.target}; lower the target, or lr={self.lr}"
             )
         self.coef = coef
@@ -85,7 +85,8 @@ class Dual(_Ascent):
 class Lagrangian(_Ascent):
     """A Lagrange multiplier: ``coef <- max(0, coef + lr * (target - H))``, projected dual ascent.
 
-    Source: general (gradient ascent on the dual of: maximise the reward subject to H >= target).
+    Source: standard (gradient ascent on the dual of: maximize the reward subject to H >= target). It is also
+    SAC's own step on its temperature, arXiv 1812.05905, eq. 18, with H in place of -log pi.
 
     Raises:
         InputError: if a field is not finite, or coef or lr is negative.
@@ -104,11 +105,11 @@ class Lagrangian(_Ascent):
 
 @dataclass(kw_only=True)
 class Share(Stateful):
-    """A multiplier whose target is a share of the first entropy that was measured.
+    """A Lagrange multiplier whose target is a share of the first measured entropy.
 
     ``coef <- max(0, coef + lr * (share * H_first - H))``
 
-    Source: the target is AER's (arXiv 2510.10959); that the step is the projected dual one is ours.
+    Source: the target is AER's (arXiv 2510.10959); the projected dual step is our choice.
 
     Raises:
         InputError: if a field is not finite, or coef, lr or share is negative.
@@ -119,17 +120,19 @@ class Share(Stateful):
     coef: float
     """Coefficient at the start."""
     share: float
-    """Target over first entropy."""
+    """The target as a fraction of the first entropy."""
     lr: float
     """Change of the coefficient per update and nat away from the target."""
     first: float | None = field(default=None, init=False)
-    """The first entropy that was measured, nats per token."""
+    """The first measured entropy, nats per token."""
 
     def __post_init__(self) -> None:
         require_finite(self)
         require_start(self.coef, self.lr)
         if self.share < 0:
-            raise InputError(f"share={self.share} must not be negative: it is target over first entropy")
+            raise InputError(
+                f"share={self.share} must not be negative: it is the target over the first entropy"
+            )
 
     @property
     def band(self) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""Controllers that switch: the coefficient says on which side of an aim the entropy was last seen."""
+"""Controllers that switch: the coefficient says on which side of a target the last entropy was."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -10,11 +10,11 @@ from aent.errors import InputError
 
 @dataclass(kw_only=True)
 class Gate(Stateful):
-    """Open below a target: ``coef = 1 if H < target else 0``, H the last measured entropy.
+    """Open below a target: ``coef = 1 if H < target else 0``, where H is the last measured entropy.
 
-    Closed (0) until something was measured.
+    Closed (0) until the first measurement.
 
-    Source: STARE (arXiv 2606.19236) acts only while the entropy of the batch is below its target.
+    Source: STARE (arXiv 2606.19236), which acts only while the entropy of the batch is below its target.
 
     Raises:
         InputError: if `target` is not finite.
@@ -34,7 +34,7 @@ class Gate(Stateful):
         return self.target, self.target
 
     def update(self, entropy: float) -> float:
-        """Open or close, and return the new coefficient.
+        """Open or close the gate and return the new coefficient.
 
         Raises:
             InputError: if the entropy is NaN or infinite.
@@ -46,12 +46,12 @@ class Gate(Stateful):
 
 @dataclass(kw_only=True)
 class Sides(Stateful):
-    """On which side of a band the entropy is: ``coef = 1 if H > high else -1 if H < low else 0``.
+    """The side of a band that the entropy is on: ``coef = 1 if H > high else -1 if H < low else 0``.
 
-    0 until something was measured. With `steps`, both edges move in a straight line, `low` to `low_end`
-    and `high` to `high_end`, over that many updates, and stay there.
+    0 until the first measurement. With `steps`, both edges move linearly over that many updates, from `low`
+    to `low_end` and from `high` to `high_end`, and then stay there.
 
-    Source: Entrocraft (arXiv 2604.26326), whose edges move 0.6 to 0.4 and 0.7 to 0.5 over the training.
+    Source: Entrocraft (arXiv 2604.26326), whose edges move from 0.6 to 0.4 and from 0.7 to 0.5 over training.
 
     Raises:
         InputError: if a field is not finite, low > high at either end, steps < 0, or only some of
@@ -65,11 +65,11 @@ class Sides(Stateful):
     high: float
     """Upper edge at the start, nats per token."""
     low_end: float | None = None
-    """Lower edge after `steps` updates; where none is given, it stays."""
+    """Lower edge after `steps` updates; None keeps it where it is."""
     high_end: float | None = None
-    """Upper edge after `steps` updates; where none is given, it stays."""
+    """Upper edge after `steps` updates; None keeps it where it is."""
     steps: int = 0
-    """Updates over which the edges move."""
+    """Number of updates over which the edges move."""
     coef: float = field(default=0.0, init=False)
     """-1 below the band, 1 above, 0 inside."""
     updates: int = field(default=0, init=False)
@@ -80,7 +80,7 @@ class Sides(Stateful):
         if None in moving.values() and any(value is not None for value in moving.values()):
             raise InputError(
                 f"low_end={self.low_end}, high_end={self.high_end} and steps={self.steps} of Sides go "
-                "together: give all three for edges that move, none for edges that stay"
+                "together: give all three for edges that move, or none for fixed edges"
             )
         require_finite(self)
         for low, high in ((self.low, self.high), (self.low_end, self.high_end)):
@@ -89,11 +89,11 @@ class Sides(Stateful):
                     f"the entropy band has low={low} above high={high}; give low <= high, in nats per token"
                 )
         if self.steps < 0:
-            raise InputError(f"steps={self.steps} of Sides must not be negative; 0 keeps the edges")
+            raise InputError(f"steps={self.steps} of Sides must not be negative; 0 keeps the edges fixed")
 
     @property
     def band(self) -> tuple[float, float]:
-        """The band that the next entropy is held against, (low, high) in nats per token."""
+        """The band that the next entropy is compared with, (low, high) in nats per token."""
         if self.low_end is None or self.high_end is None:
             return self.low, self.high
         return (
@@ -102,7 +102,7 @@ class Sides(Stateful):
         )
 
     def update(self, entropy: float) -> float:
-        """Look where the entropy is, and return the new coefficient.
+        """Compare the entropy with the band and return the new coefficient.
 
         Raises:
             InputError: if the entropy is NaN or infinite.

@@ -12,12 +12,12 @@ class PI(Stateful):
 
     ``total <- total + (H - target); coef = clip(kp * (H - target) + ki * total, coef_min, coef_max)``
 
-    0 until something was measured. The sum is not limited, so it goes on growing while the coefficient
-    is at an edge of its box. Mind the sign: positive above the target, as the term it drives lowers
-    the entropy.
+    0 until the first measurement. The sum is unbounded: it keeps growing while the coefficient is at an edge
+    of its box. Mind the sign: the coefficient is positive above the target, because the term it multiplies
+    lowers the entropy.
 
-    Source: arXiv 2511.15248 and the authors' code, which takes H from the very tokens that the
-    coefficient then acts on and leaves that error out of the sum; here H is the last window's.
+    Source: arXiv 2511.15248 and the authors' code. Their code measures H on the same tokens that the
+    coefficient then acts on, and leaves that error out of the sum; here H is the last window's.
 
     Raises:
         InputError: if a field is not finite, or 0 lies outside [coef_min, coef_max].
@@ -26,7 +26,7 @@ class PI(Stateful):
     kept: ClassVar[tuple[str, ...]] = ("coef", "total")
 
     target: float
-    """Entropy aimed at, nats per token."""
+    """Target entropy, nats per token."""
     kp: float
     """Coefficient per nat above the target."""
     ki: float

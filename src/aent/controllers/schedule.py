@@ -1,4 +1,4 @@
-"""Schedules: coefficients that move with the number of updates alone."""
+"""Schedules: coefficients that depend on the number of updates alone."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ def cosine(start: float, end: float, steps: float, done: int) -> float:
 
 @dataclass(kw_only=True)
 class Linear(Stateful):
-    """In a straight line: ``coef = start + (end - start) * min(1, updates / steps)``.
+    """A linear schedule: ``coef = start + (end - start) * min(1, updates / steps)``.
 
-    A window without tokens is no update.
+    A window without tokens does not count as an update.
 
     Raises:
         InputError: if a field is not finite or steps < 1.
@@ -33,7 +33,7 @@ class Linear(Stateful):
     start: float
     """Coefficient before the first update."""
     end: float
-    """Coefficient after `steps` updates, and from then on."""
+    """Coefficient after `steps` updates and later."""
     steps: int
     """Updates from start to end."""
     coef: float = field(default=0.0, init=False)
@@ -52,11 +52,11 @@ class Linear(Stateful):
 
     @property
     def band(self) -> None:
-        """No aim."""
+        """No target."""
         return None
 
     def update(self, entropy: float) -> float:
-        """Move on by one update, whatever the entropy, and return the new coefficient."""
+        """Advance by one update, whatever the entropy, and return the new coefficient."""
         self.updates += 1
         self.coef = self._now()
         return self.coef
@@ -69,7 +69,7 @@ class Linear(Stateful):
 class Cosine(Linear):
     """Half a cosine: ``coef = end + (start - end) * (1 + cos(pi * min(1, updates / steps))) / 2``.
 
-    A window without tokens is no update.
+    A window without tokens does not count as an update.
 
     Raises:
         InputError: if a field is not finite or steps < 1.

@@ -9,15 +9,16 @@ from aent.errors import InputError
 
 @dataclass(kw_only=True)
 class SignStep(Stateful):
-    """Skywork's rule: steps of one size, applied only while the entropy is at or below its target.
+    """Skywork's rule: steps of a fixed size, applied only while the entropy is at or below its target.
 
     ``level <- clip(level + (delta if H <= target else -delta), coef_min, coef_max);
-    coef = level if H <= target else 0``, H the last measured entropy
+    coef = level if H <= target else 0``, where H is the last measured entropy
 
-    0 is in force until something was measured, as in TRL, whose last entropy starts at infinity.
+    The coefficient in force is 0 until the first measurement, as in TRL, whose last entropy starts at
+    infinity.
 
-    Source: arXiv 2505.22312 and the authors' code. At H = target, where their code steps down, this steps
-    up like TRL's.
+    Source: arXiv 2505.22312 and the authors' code. At H = target their code steps down; this steps up, as
+    TRL does.
 
     Raises:
         InputError: if a field is not finite, coef_min > coef_max, the level starts outside the box, or
@@ -27,9 +28,9 @@ class SignStep(Stateful):
     kept: ClassVar[tuple[str, ...]] = ("level", "coef")
 
     level: float
-    """Coefficient at the start; then the one that moves, whether in force or not."""
+    """Coefficient at the start; later the one that moves, whether it is in force or not."""
     target: float
-    """Entropy aimed at, nats per token."""
+    """Target entropy, nats per token."""
     delta: float
     """Change of the level per update."""
     coef_min: float
@@ -43,7 +44,7 @@ class SignStep(Stateful):
         require_finite(self)
         require_box(self.level, self.coef_min, self.coef_max)
         if self.delta < 0:
-            raise InputError(f"delta={self.delta} must not be negative; 0 keeps the coefficient where it is")
+            raise InputError(f"delta={self.delta} must not be negative; 0 keeps the level constant")
 
     @property
     def band(self) -> tuple[float, float]:
