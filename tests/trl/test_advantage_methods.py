@@ -167,7 +167,7 @@ def test_gradient_is_that_of_a_loss_written_by_hand(kind, method, build, options
     ours = gradient(trainer, trainer._compute_loss(trainer.model, inputs))
 
     logp, entropy, mask = score(trainer.model, inputs)
-    rewards = trainer._aent_rewards[:, 0].view(2, 8)
+    rewards = trainer._aent_rollouts.rewards[:, 0].view(2, 8)
     means = (logp.detach() * mask).sum(1) / mask.sum(1)
 
     def grpo(rewards):

@@ -5,7 +5,7 @@ import torch
 from stepping import naive_logits, rollout, weights
 
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
-from aent.trl.host import solved
+from aent.trl.rollouts import solved
 
 
 def naive_effect(trainer, inputs, drop, remaining=1.0):
@@ -39,7 +39,7 @@ def test_the_controller_is_shown_the_first_order_effects(kind, config, build, op
     pull = completions.sum() / mask.sum() if kind is AEntGRPOTrainer else completions.mean()
     push = (square * mask).sum() / mask.sum()
     assert pull.abs() > 1e-4  # the comparison has something to see
-    assert trainer._aent_window[4:].tolist() == pytest.approx([pull.item(), push.item()], rel=1e-3)
+    assert [s.item() for s in trainer._aent_window.sums[4:]] == pytest.approx([pull.item(), push.item()], rel=1e-3)
 
 
 def test_what_is_solved_counts_by_the_steps_that_remain(build, options):
@@ -50,7 +50,7 @@ def test_what_is_solved_counts_by_the_steps_that_remain(build, options):
     along, square = naive_effect(trainer, inputs, 0.33, remaining=0.25)
     mask = inputs["completion_mask"]
     expected = [((values * mask).sum() / mask.sum()).item() for values in (along, square)]
-    assert trainer._aent_window[4:].tolist() == pytest.approx(expected, rel=1e-3)
+    assert [s.item() for s in trainer._aent_window.sums[4:]] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_step_in_two_parts_is_one_step(build, options):
@@ -65,7 +65,7 @@ def test_a_step_in_two_parts_is_one_step(build, options):
         pull, push = pull + (along * mask).sum(), push + (square * mask).sum()
         tokens += mask.sum()
     expected = [(pull / tokens).item(), (push / tokens).item()]
-    assert trainer._aent_window[4:].tolist() == pytest.approx(expected, rel=1e-3)
+    assert [s.item() for s in trainer._aent_window.sums[4:]] == pytest.approx(expected, rel=1e-3)
 
 
 def test_resumed_it_goes_on(build, options):
@@ -89,7 +89,7 @@ def test_the_share_solved_is_between_the_worst_and_the_best_reward():
 def test_every_completion_has_the_share_of_its_own_group(build, options):
     trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
     inputs = rollout(trainer, 16)
-    rewards = trainer._aent_rewards[:, 0].view(-1, trainer.num_generations)
+    rewards = trainer._aent_rollouts.rewards[:, 0].view(-1, trainer.num_generations)
     worst, best = rewards.min(), rewards.max()
     deviation = rewards - rewards.mean(1, keepdim=True)
     advantages = deviation / (rewards.std(1, keepdim=True) + 1e-4)

@@ -167,13 +167,13 @@ def test_siren_measures_its_peaks_and_full_entropy_stays_that_of_all_tokens(buil
     """The window holds the mean over responses of peaks; beside it stands the plain mean that TRL logs."""
     trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options | {"max_steps": 1}, method="siren")
     shown = []
-    compute = trainer._aent_see
+    compute = trainer._aent_loss.see
 
     def noted(*args):
         shown.append(compute(*args))
         return shown[-1]
 
-    trainer._aent_see = noted
+    trainer._aent_loss.see = noted
     trainer.train()
     means = []
     for row, mask in zip(shown[0].entropy.detach(), shown[0].mask, strict=True):

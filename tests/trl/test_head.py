@@ -85,7 +85,7 @@ def test_a_step_is_trls_and_the_naive_bonus(case, build, options):
         model.gradient_checkpointing_enable(changes["gradient_checkpointing_kwargs"])
     inputs = rollout(trainer, 16)
     ours = gradient(trainer, trainer._compute_loss(model, inputs))
-    entropy, tokens = trainer._aent_window[0], trainer._aent_window[2]
+    entropy, tokens = trainer._aent_window.sums.entropy, trainer._aent_window.sums.weight
 
     with torch.no_grad():
         logp = trainer._get_per_token_logps_and_entropies(model, *scored(inputs))[0]

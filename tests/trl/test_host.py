@@ -7,7 +7,7 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from aent import Method
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
-from aent.trl.host import host_mean
+from aent.trl.host import Kind, host_mean
 
 GRPO = (AEntGRPOTrainer, AEntGRPOConfig, GRPOTrainer, GRPOConfig)
 RLOO = (AEntRLOOTrainer, AEntRLOOConfig, RLOOTrainer, RLOOConfig)
@@ -64,7 +64,7 @@ def test_host_mean_is_what_grpo_makes_of_a_loss_per_token(loss_type, tools, buil
         trainer.current_gradient_accumulation_steps = accumulation
         trainer.args.steps_per_generation = per_generation
         theirs = trainer._compute_loss(trainer.model, inputs)
-        ours = host_mean(trainer, inputs, values)
+        ours = host_mean(trainer, Kind.of(trainer.args), inputs, values)
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
         seen.add(round(theirs.item(), 6))
     assert len(seen) >= 2  # accumulation matters in every one of them
@@ -77,7 +77,7 @@ def test_host_mean_weighs_tokens_as_rloo_does(build, options):
     scored_with(trainer, logp)
     inputs = four_completions(advantages=-torch.ones(4), old_logps=torch.zeros(4))
     (theirs,) = torch.autograd.grad(trainer._compute_loss(trainer.model, inputs), logp)
-    (ours,) = torch.autograd.grad(host_mean(trainer, inputs, logp), logp)
+    (ours,) = torch.autograd.grad(host_mean(trainer, Kind.of(trainer.args), inputs, logp), logp)
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(ours, inputs["completion_mask"] / 4)
 

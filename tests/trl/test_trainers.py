@@ -144,10 +144,10 @@ def test_evaluation_does_not_move_the_coefficient(kind, build, options, prompts)
     options |= {"per_device_eval_batch_size": 16}
     trainer = build(trainer_class, config, options, method=moving(), eval_dataset=prompts.select(range(4)))
     trainer.train()
-    before, window = trainer.coef, trainer._aent_window.clone()
+    before, window = trainer.coef, trainer._aent_window.sums
     metrics = trainer.evaluate()
     assert trainer.coef == before
-    assert torch.equal(trainer._aent_window, window)
+    assert trainer._aent_window.sums == window
     assert 0 < metrics["eval_aent/entropy"] < metrics["eval_aent/full_entropy"]
 
 
@@ -184,9 +184,9 @@ def test_tool_tokens_count_in_neither_bonus_nor_measurement(build, options):
     entropy = torch.distributions.Categorical(logits=logits).entropy()
     mean = (entropy * mask).sum() / mask.sum()
     torch.testing.assert_close(got, -0.3 * mean, rtol=0, atol=1e-5)
-    window = trainer._aent_window
-    assert window[2] == mask.sum()
-    assert (window[0] / window[2]).item() == pytest.approx(mean.item(), abs=1e-5)
+    sums = trainer._aent_window.sums
+    assert sums.weight == mask.sum()
+    assert (sums.entropy / sums.weight).item() == pytest.approx(mean.item(), abs=1e-5)
 
 
 def test_truncated_completions_count_in_neither_bonus_nor_measurement(build, options):
@@ -205,9 +205,9 @@ def test_truncated_completions_count_in_neither_bonus_nor_measurement(build, opt
 
     inputs = rollout(trainer, 16, edit=ended)
     trainer._compute_loss(trainer.model, inputs)
-    assert trainer._aent_window[2] == kept[0] == trainer._aent_tokens
+    assert trainer._aent_window.sums.weight == kept[0] == trainer._aent_rollouts.tokens_per_rank
     entropy = naive_clamped_entropy(trainer.model, inputs, 0.0, 1.0).item()
-    assert (trainer._aent_window[0] / kept[0]).item() == pytest.approx(entropy, abs=1e-5)
+    assert (trainer._aent_window.sums.entropy / kept[0]).item() == pytest.approx(entropy, abs=1e-5)
 
 
 def test_update_per_rollout_batch_moves_once_per_batch(build, options):

@@ -41,7 +41,7 @@ def keep_first(trainer, kept):
         if not kept:
             names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "advantages")
             kept.update({name: output[name].tolist() for name in names})
-            kept["rewards"] = trainer._aent_rewards[:, 0].tolist()
+            kept["rewards"] = trainer._aent_rollouts.rewards[:, 0].tolist()
         return output
 
     trainer._generate_and_score_completions = generate_and_keep
@@ -70,7 +70,7 @@ for name, (trainer_class, config, method, changes) in runs.items():
     result = {
         "coefs": [row["aent/coef"] for row in trainer.state.log_history if "aent/coef" in row],
         "coef": trainer.coef,
-        "tokens": trainer._aent_tokens,
+        "tokens": trainer._aent_rollouts.tokens_per_rank,
         "first": first,
         "weights": [p.detach().double().sum().item() for p in trainer.model.parameters()],
     }

@@ -19,51 +19,18 @@ from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedModel
 from trl.trainer import utils as host
 
 from aent.errors import InputError
-from aent.method import Tokens
 from aent.ops import EntropySlopes, entropy_slopes, linear_token_stats
 from aent.subsets import Full, Subset
+from aent.trl.host import COMPACT, KERNEL
 
 T = TypeVar("T")
-KERNEL = "_ChunkedLogProbFunction"
-COMPACT = "_use_triton"
 FILLED = ("log_probs", "entropy")
 """Fields of the host's output that come out of our pass."""
 WEIGHTS = (nn.Parameter, Tensor, DTensor)
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-HOST_NAMES = (
-    KERNEL,
-    COMPACT,
-    "FusedCausalLMOutput",
-    "add_fused_lm_head",
-    "maybe_gather_lm_head_ctx",
-)
-
-
-def check_host(model: Any) -> None:
-    """Check what a trainer is about to build on: TRL's fused head, and a model that could carry one.
-
-    Raises:
-        InputError: if this TRL has another fused head than the one this module knows how to fill, or
-            a model that was handed over is no causal language model.
-    """
-    missing = [name for name in HOST_NAMES if not hasattr(host, name)]
-    if missing:
-        raise InputError(
-            f"this TRL has no {', '.join('trl.trainer.utils.' + name for name in missing)}, which aent "
-            "builds on; install trl>=1.16,<2"
-        )
-    if not isinstance(model, PreTrainedModel):
-        return
-    kind = "an encoder-decoder" if model.config.is_encoder_decoder else "a model without an output layer"
-    if model.config.is_encoder_decoder or model.get_output_embeddings() is None:
-        raise InputError(
-            f"{type(model).__name__} is {kind}; TRL trains causal language models: load the checkpoint "
-            "with AutoModelForCausalLM"
-        )
 
 
 def check_head(model: Any) -> None:
@@ -125,24 +92,6 @@ class Recorded:
     """Over the subset, nats."""
     slopes: EntropySlopes | None
     """Of that entropy; None where they were not asked for."""
-
-
-class ForwardPass:
-    """One forward pass for the loss: what the host reads, and what the method was shown."""
-
-    tokens: Tokens
-    full_entropy: Tensor
-    recorded: list[Recorded]
-
-    def __init__(self, inputs: dict[str, Any]):
-        self.inputs = inputs
-
-    def statistics(self, length: int) -> tuple[Tensor, EntropySlopes | None]:
-        """Return entropy and slopes of the last `length` positions, each of shape (batch, tokens)."""
-        entropy = torch.cat([made.entropy for made in self.recorded])[:, -length:]
-        slopes = [made.slopes for made in self.recorded if made.slopes is not None]
-        whole = (torch.cat(parts)[:, -length:] for parts in zip(*slopes, strict=True))
-        return entropy, EntropySlopes(*whole) if slopes else None
 
 
 class EntropyHead:

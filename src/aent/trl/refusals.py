@@ -1,4 +1,4 @@
-"""Whether a method and a host's options go together; asked before anything is made."""
+"""Whether a method and the host's options go together; checked before anything is created."""
 
 import copy
 from dataclasses import MISSING, fields
@@ -6,22 +6,23 @@ from typing import Any
 
 from aent.errors import InputError, contradiction, unknown
 from aent.method import Method
-from aent.trl.host import CLIPPED, LOSS_TYPES, has_token_ratio
+from aent.trl.host import CLIPPED, LOSS_TYPES, Kind
 
 
 def fitted(args: Any, method: Method) -> Any:
-    """Return the host's options with those of the method set.
+    """Return a copy of the host's options with those the method needs.
 
     Raises:
-        InputError: for a loss type that does not exist, an option that was set to something else, TRL's own
-            entropy bonus beside ours, or a method that needs what this algorithm has not.
+        InputError: for an unknown loss type, an option that the user set to something else, TRL's own entropy
+            bonus together with ours, or a method that needs something this algorithm does not have.
     """
-    if getattr(args, "loss_type", "grpo") not in LOSS_TYPES:
-        raise unknown("loss_type", args.loss_type, LOSS_TYPES)
+    kind = Kind.of(args)
+    if kind.loss_type is not None and kind.loss_type not in LOSS_TYPES:
+        raise unknown("loss_type", kind.loss_type, LOSS_TYPES)
     _refuse_second_bonus(args, method)
-    _refuse_other_clipping(args, method)
+    _refuse_other_clipping(args, kind, method)
     args = _with_options(args, method)
-    _refuse_unfit(args, method)
+    _refuse_unfit(args, Kind.of(args), method)
     return args
 
 
@@ -34,20 +35,23 @@ def _with_options(args: Any, method: Method) -> Any:
                 f"method {method.name!r} sets {name}, which {type(args).__name__} does not have; "
                 "choose another algorithm"
             )
-        given = getattr(args, name)
-        if given != value and defaults[name] is not MISSING and given not in (defaults[name], None):
-            raise contradiction(name, given, f"method {method.name!r}", value)
+        current = getattr(args, name)
+        if current != value and defaults[name] is not MISSING and current not in (defaults[name], None):
+            raise contradiction(name, current, f"method {method.name!r}", value)
         setattr(args, name, value)
     return args
 
 
-def _refuse_other_clipping(args: Any, method: Method) -> None:
-    """A method about the clipping of single tokens needs an algorithm that does just that."""
+def _refuse_other_clipping(args: Any, kind: Kind, method: Method) -> None:
+    """A method about the clipping of single tokens needs an algorithm that clips single tokens."""
     if not (method.clip or method.needs_clip):
         return
-    token_ratio, loss = has_token_ratio(args), getattr(args, "loss_type", None)
-    if not (token_ratio and loss in CLIPPED):
-        what = f"loss_type {loss!r} does not clip" if token_ratio else "its ratio is of whole completions"
+    if not (kind.token_ratio and kind.loss_type in CLIPPED):
+        what = (
+            f"loss_type {kind.loss_type!r} does not clip"
+            if kind.token_ratio
+            else "its ratio is of whole completions"
+        )
         raise InputError(
             f"method {method.name!r} changes how the ratio of single tokens is clipped, but "
             f"with {type(args).__name__} {what}; choose an algorithm that clips tokens, such as grpo"
@@ -62,21 +66,19 @@ def _refuse_other_clipping(args: Any, method: Method) -> None:
                 )
 
 
-def _refuse_unfit(args: Any, method: Method) -> None:
-    critic = hasattr(args, "value_coef")
-    if method.group_advantages and critic:
+def _refuse_unfit(args: Any, kind: Kind, method: Method) -> None:
+    if method.group_advantages and kind.critic:
         raise InputError(
             f"method {method.name!r} makes advantages out of a group's rewards, which would replace the "
             "critic; choose an algorithm without one, such as grpo"
         )
-    in_loss = hasattr(args, "loss_type")  # where RLOO has none, its KL is charged to the reward
-    if method.group_advantages and not in_loss and args.beta != 0:
+    if method.group_advantages and not kind.kl_in_loss and args.beta != 0:
         raise InputError(
             f"method {method.name!r} makes advantages out of the rewards alone, but with beta={args.beta} "
             f"{type(args).__name__} charges the KL to them; set beta to 0, or choose grpo, which has the KL "
             "in its loss"
         )
-    if method.token_advantages and in_loss and not has_token_ratio(args) and args.beta != 0:
+    if method.token_advantages and kind.kl_in_loss and not kind.token_ratio and args.beta != 0:
         raise InputError(
             f"method {method.name!r} weighs single tokens; with the ratio of whole completions and "
             f"beta={args.beta} the KL term would be weighed too; set beta to 0"
@@ -89,7 +91,7 @@ def _refuse_unfit(args: Any, method: Method) -> None:
 
 
 def _refuse_second_bonus(args: Any, method: Method) -> None:
-    """Two bonuses would fight over one quantity."""
+    """Two bonuses would pull on the same entropy."""
     if method.controller is None:
         return
     for name in ("entropy_coef", "use_adaptive_entropy"):

@@ -9,6 +9,13 @@ from torch import nn
 from aent.tasks.task import check_rewards
 
 
+def checked_rewards(reward_funcs: Any) -> Any:
+    """Wrap one reward function, or each of a list, with `checked_reward`."""
+    if isinstance(reward_funcs, list):
+        return [checked_reward(reward) for reward in reward_funcs]
+    return checked_reward(reward_funcs)
+
+
 def checked_reward(reward: Any) -> Any:
     """Wrap a reward function so that a wrong count, a NaN or a non-number raises `InputError`.
 
