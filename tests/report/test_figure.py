@@ -88,16 +88,37 @@ def test_a_bound_that_is_infinite_or_missing_is_not_shaded(tmp_path):
         assert "bound" in names(entropy)
 
 
-def test_rows_without_the_key_or_without_a_number_are_skipped(tmp_path):
+def test_rows_without_the_key_are_skipped_and_one_without_a_finite_number_is_not():
     rows = [
         {"step": 1, "reward": 0.5},
         {"step": 2, "eval_loss": 1.0},
         {"train_runtime": 3.0},
         {"step": 4, "reward": math.nan},
         {"step": 5, "reward": 0.7},
+        {"step": 6, "reward": None},
     ]
-    assert series(rows, "reward").steps.tolist() == [1, 5]
-    assert series(rows, "reward").values.tolist() == [0.5, 0.7]
+    assert series(rows, "reward").steps.tolist() == [1, 4, 5]
+    assert series(rows, "reward").values.tolist() == pytest.approx([0.5, math.nan, 0.7], nan_ok=True)
+
+
+def test_a_value_that_is_not_finite_is_a_gap_that_the_title_explains(tmp_path):
+    rows = [{"step": t, "reward": 1.0, "aent/coef": 0.1} for t in range(80)]
+    for step in (40, 41, 43):
+        rows[step]["reward"] = math.nan
+    figure = training_figure(rows, tmp_path / "run.png", title="x")
+    reward, coef = figure.axes
+    assert reward.get_title("left") == "Reward; gaps: not finite"
+    assert coef.get_title("left") == "Entropy coefficient"
+    (smooth,) = lines(reward).values()
+    assert np.nonzero(np.isnan(smooth.get_ydata()))[0].tolist() == [40, 41, 43]
+    assert np.nanmax(np.abs(smooth.get_ydata() - 1)) < 1e-12  # what is missing does not count as 0
+    assert smooth.get_markevery() == [42]  # a line shows nothing of one point between two gaps
+
+
+def test_a_run_that_is_not_finite_at_all_has_an_empty_panel(tmp_path):
+    figure = training_figure([{"step": 1, "reward": math.nan}], tmp_path / "run.png", title="x")
+    assert titles(figure) == ["Reward; gaps: not finite"]
+    assert names(figure.axes[0]) == {"this run"}
 
 
 def test_nothing_to_draw_is_refused(tmp_path):

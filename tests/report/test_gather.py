@@ -69,7 +69,7 @@ def test_the_token_view_has_the_policy_before_training_once(make_run):
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({"tokens": False}, "No token view.*a new run keeps them"),
+        ({"tokens": False}, "No token view.*a new run records them"),
         ({"evaluated": False}, "no evaluation.*Train without --evaluation null"),
         ({"finished": False}, "run is not finished: step 40 of 40.*aent train --resume"),
     ],

@@ -44,7 +44,7 @@ def compared(make_run, tmp_path):
         baseline="none",
     )
     folder = ComparisonFolder(tmp_path / "compared")
-    folder.settle(comparison)
+    folder.claim(comparison)
     for number, job in enumerate(comparison.jobs):
         make_run(f"compared/runs/{job.name}", seed=job.seed, after=1 + number % 3, rows=logged())
     write_page(report_content([folder.path]), tmp_path / "compared.html")

@@ -1,4 +1,4 @@
-"""What a report shows, as values; `aent.report.from_runs` reads them from folders."""
+"""The content of a report as plain values; `aent.report.gather` reads it from folders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ class Seed:
     """One run."""
 
     rows: Sequence[Mapping[str, Any]]
-    """What was logged, by step."""
+    """The logged training steps."""
     before: Metrics | None
-    """The evaluation before training; None where there is none."""
+    """The evaluation before training; None without one."""
     after: Metrics | None
+    """The evaluation after training; None without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +41,11 @@ class Result:
     value: float
     """After training, mean over seeds."""
     difference: Estimate | None
-    """From what the section's `reference` says, with a 95 % interval; None for the reference itself."""
+    """The difference from the section's `reference`, with a 95 % interval; None for the reference itself."""
 
 
 class Side(NamedTuple):
-    """The answers of one policy to the problems whose tokens were kept."""
+    """The answers of one policy to the problems whose tokens were recorded."""
 
     label: str
     records: Sequence[Record]
@@ -52,28 +53,28 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """All that belongs to one algorithm."""
+    """Everything about one algorithm."""
 
     algorithm: str
     lines: Sequence[Line]
     results: Sequence[Result]
     reference: str
-    """What the differences are from, for instance ``none`` or ``before training``."""
+    """What results are compared with, for instance ``none`` or ``before training``."""
     basis: str
-    """What the intervals are over."""
+    """What the intervals cover, for instance ``over problems``."""
     sides: Sequence[Side]
-    """The policies of the token view, the one before training first; empty where no tokens were kept."""
+    """The policies of the token view, the one before training first; empty if no tokens were recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A page."""
+    """The content of a page."""
 
     title: str
     facts: Mapping[str, str]
     notes: Sequence[str]
-    """What is missing or unfinished."""
+    """Sentences about what is missing or unfinished."""
     sections: Sequence[Section]
     configs: Mapping[str, str]
-    """YAML by the name of its file."""
+    """Recipes and settings: YAML text by file name."""
     versions: Mapping[str, str]

@@ -1,7 +1,6 @@
 """The picture of a training run: reward, entropy in its band, coefficient."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
-# Okabe and Ito's colours, told apart with any kind of colour vision.
+# Okabe and Ito's colors, distinguishable with any kind of color vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8F98"
 INK, FAINT = "#30343B", "#D9DCE1"
 _STYLE: dict[Any, Any] = {
@@ -37,6 +36,9 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+GAPS = "; gaps: not finite"
+
+
 class Series(NamedTuple):
     """The steps at which a key was logged, and its values."""
 
@@ -45,15 +47,15 @@ class Series(NamedTuple):
 
 
 class Tag(NamedTuple):
-    """A name written at the right edge, at the height where its line ends."""
+    """A name at the right edge, at the height where its line ends."""
 
     text: str
     height: float
-    colour: str
+    color: str
 
 
 class Panel(NamedTuple):
-    """One panel: its title, the keys that fill it, and how it is drawn."""
+    """One panel: its title, the keys it shows, and the function that draws it."""
 
     title: str
     keys: tuple[str, ...]
@@ -70,19 +72,19 @@ def training_figure(
 ) -> "Figure":
     """Draw reward, entropy (nats per token) and coefficient over steps into a PNG.
 
-    Thin lines are what was logged, thick ones its running mean. A panel none of whose keys were
-    logged is dropped.
+    Thin lines are the logged values, thick lines their running mean; a value that is not finite is a gap,
+    and the panel's title says so. A panel is left out if none of its keys were logged.
 
     Args:
-        metrics: what TRL logged: ``step``, ``reward``, ``aent/entropy``, ``aent/full_entropy``,
-            ``aent/coef``, ``aent/low``, ``aent/high``, ``entropy``, any of them missing.
-        path: where the PNG goes.
+        metrics: the rows TRL logged, with any of ``step``, ``reward``, ``aent/entropy``,
+            ``aent/full_entropy``, ``aent/coef``, ``aent/low``, ``aent/high``, ``entropy``.
+        path: the PNG to write.
         title: the heading.
-        baseline: the same of a run to compare with, drawn in grey.
-        labels: the names of the run and of the baseline, written beside their lines.
+        baseline: the rows of a run to compare with, drawn in gray.
+        labels: the names of the run and of the baseline, shown beside their lines.
 
     Raises:
-        InputError: where none of the keys were logged.
+        InputError: if none of the keys were logged.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -107,11 +109,12 @@ def training_figure(
             for axes, panel in zip(grid, panels, strict=True)
         ]
         for axes, panel in zip(grid, panels, strict=True):
-            axes.set_title(panel.title, loc="left", fontsize=10.5)
+            gaps = any(not np.isfinite(line.get_ydata(orig=False)).all() for line in axes.lines)
+            axes.set_title(panel.title + (GAPS if gaps else ""), loc="left", fontsize=10.5)
             axes.margins(x=0)
             axes.yaxis.set_major_formatter("{x:g}")
         grid[-1].set_xlabel("training step")
-        figure.draw_without_rendering()  # names are spaced in points, known after the layout
+        figure.draw_without_rendering()  # names are spaced in points, which the layout determines
         for axes, named in zip(grid, tags, strict=True):
             _write(axes, named)
         figure.savefig(path, format="png")
@@ -119,43 +122,58 @@ def training_figure(
 
 
 def series(rows: Rows, key: str) -> Series:
-    """Return the steps and values of the rows that have a finite number under the key."""
-    found = [
-        (row["step"], row[key])
-        for row in rows
-        if "step" in row and row.get(key) is not None and isfinite(row[key])
-    ]
-    steps, values = zip(*found, strict=True) if found else ((), ())
+    """Return the steps and values of the rows that have a number under the key, finite or not."""
+    pairs = [(row["step"], row[key]) for row in rows if "step" in row and row.get(key) is not None]
+    steps, values = zip(*pairs, strict=True) if pairs else ((), ())
     return Series(np.array(steps, dtype=float), np.array(values, dtype=float))
+
+
+def _finite(data: Series) -> Series:
+    finite = np.isfinite(data.values)
+    return Series(data.steps[finite], data.values[finite])
 
 
 def _full_entropy(rows: Rows) -> Series:
     ours = series(rows, "aent/full_entropy")
-    # A run without a method has only what TRL itself logs, which is the full entropy.
+    # A run without a method has only the entropy that TRL itself logs, which is the full one.
     return ours if len(ours.steps) else series(rows, "entropy")
 
 
-def _line(axes: "Axes", data: Series, colour: str, label: str) -> list[Tag]:
-    """Draw one series and its running mean; return its name, or nothing where it is empty."""
+def _line(axes: "Axes", data: Series, color: str, label: str) -> list[Tag]:
+    """Draw one series and its running mean; return its name, or nothing if the series is empty."""
     if not len(data.steps):
         return []
-    smooth = _running_mean(data.values)
-    axes.plot(data.steps, data.values, color=colour, alpha=0.25, linewidth=0.8)
-    axes.plot(data.steps, smooth, color=colour, linewidth=2, label=label)
-    return [Tag(label, float(smooth[-1]), colour)]
+    values = np.where(np.isfinite(data.values), data.values, np.nan)
+    smooth = _running_mean(values)
+    axes.plot(data.steps, values, color=color, alpha=0.25, linewidth=0.8)
+    axes.plot(
+        data.steps, smooth, color=color, linewidth=2, label=label,
+        marker="o", markersize=2, markevery=_alone(smooth),
+    )  # fmt: skip
+    ends = smooth[np.isfinite(smooth)]
+    return [Tag(label, float(ends[-1]) if len(ends) else 0.0, color)]
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Return the centred mean over a twentieth of the run, over what there is of it at the ends."""
+    """Return the centered mean over a twentieth of the run, less at its ends; gaps stay and do not count."""
+    finite = np.isfinite(values)
     half = len(values) // 40
-    total = np.concatenate([[0.0], np.cumsum(values)])
+    total = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
+    count = np.concatenate([[0], np.cumsum(finite)])
     at = np.arange(len(values))
     first, last = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
-    return (total[last] - total[first]) / (last - first)
+    mean = (total[last] - total[first]) / np.maximum(count[last] - count[first], 1)
+    return np.where(finite, mean, np.nan)
+
+
+def _alone(values: np.ndarray) -> list[int]:
+    """Return the indices of finite values between two gaps, of which a line would show nothing."""
+    finite = np.concatenate([[False], np.isfinite(values), [False]])
+    return np.nonzero(finite[1:-1] & ~finite[:-2] & ~finite[2:])[0].tolist()
 
 
 def _write(axes: "Axes", tags: Sequence[Tag]) -> None:
-    """Write the names beside the panel, moved apart where they would overlap."""
+    """Write the names beside the panel, moved apart if they would overlap."""
     tags = sorted(tags, key=lambda tag: tag.height)
     per_point = axes.figure.dpi / 72
     due = np.array([axes.transData.transform((0, tag.height))[1] / per_point for tag in tags])
@@ -166,7 +184,7 @@ def _write(axes: "Axes", tags: Sequence[Tag]) -> None:
             xycoords=axes.get_yaxis_transform(),
             xytext=(7, place - height),
             textcoords="offset points",
-            color=tag.colour,
+            color=tag.color,
             va="center",
             fontweight="bold",
             annotation_clip=False,
@@ -174,10 +192,10 @@ def _write(axes: "Axes", tags: Sequence[Tag]) -> None:
 
 
 def apart(heights: np.ndarray, gap: float) -> np.ndarray:
-    """Return rising heights moved so that neighbours are at least a gap apart.
+    """Return increasing heights, moved so that neighbors are at least `gap` apart.
 
-    The mean of pushing up from the bottom and of pushing down from the top; a height that has
-    room stays where it is.
+    The mean of pushing up from the bottom and pushing down from the top; a height with enough room
+    stays where it is.
     """
     steps = gap * np.arange(len(heights))
     up = np.maximum.accumulate(heights - steps) + steps
@@ -204,7 +222,8 @@ def _draw_entropy(axes: "Axes", rows: Rows, baseline: Rows, labels: tuple[str, s
 
 
 def _draw_band(axes: "Axes", low: Series, high: Series) -> list[Tag]:
-    """Shade the band; where only one bound was logged, or one is infinite, draw the other."""
+    """Shade the band; if only one bound was logged, or one is infinite, draw the other."""
+    low, high = _finite(low), _finite(high)
     bounds = [bound for bound in (low, high) if len(bound.steps)]
     for bound in bounds:
         axes.plot(*bound, color=GREEN, linewidth=0.8)

@@ -16,60 +16,65 @@ from aent.statistics import mean_over_seeds, paired_difference
 
 
 def content_of_runs(runs: Sequence[StoredRun]) -> Content:
-    _check_alike(runs)
+    """Return the content of a page about one run or several; runs that differ only in the seed are one line.
+
+    Raises:
+        InputError: if a run has nothing to show yet, or the runs differ in task or evaluation.
+    """
+    _check_comparable(runs)
     groups = _by_method(runs)
     algorithms = list(dict.fromkeys(run.recipe.algorithm for run in runs))
     sections = [_section(name, {k[1]: v for k, v in groups.items() if k[0] == name}) for name in algorithms]
     labels = ", ".join(dict.fromkeys(label for _, label in groups))
-    made = versions_of(runs[0].folder.path)
+    versions = versions_of(runs[0].folder.path)
     return Content(
         title=f"{', '.join(name.upper() for name in algorithms)} on {runs[0].task}: {labels}",
-        facts=facts(runs, made),
-        notes=[*_unfinished_runs(runs), *missing(runs, tokens=any(s.sides for s in sections))],
+        facts=facts(runs, versions),
+        notes=[*_unfinished(runs), *missing(runs, tokens=any(s.sides for s in sections))],
         sections=sections,
         configs={f"{run.folder.path.name}/{RECIPE}": recipe_text(run) for run in runs},
-        versions=made,
+        versions=versions,
     )
 
 
-def _check_alike(runs: Sequence[StoredRun]) -> None:
-    """Runs on one page have something to show, the same task, and the same evaluation where they have one."""
+def _check_comparable(runs: Sequence[StoredRun]) -> None:
+    """Check that all runs have something to show, the same task, and the same evaluation if they have one."""
     empty = [str(run.folder.path) for run in runs if run.empty]
     if empty:
         raise InputError(
             f"{', '.join(empty)}: nothing to show yet, neither logged steps nor an evaluation. "
-            f"Go on with: aent train --resume {empty[0]}"
+            f"Resume with: aent train --resume {empty[0]}"
         )
     for what in ("task", "evaluation"):
         sections = [(run, getattr(run.recipe, what)) for run in runs]
-        found = {json.dumps(v, sort_keys=True): run for run, v in sections if v is not None}
-        if len(found) > 1:
-            told = "; ".join(f"{run.folder.path}: {value}" for value, run in found.items())
+        settings = {json.dumps(v, sort_keys=True): run for run, v in sections if v is not None}
+        if len(settings) > 1:
+            listed = "; ".join(f"{run.folder.path}: {value}" for value, run in settings.items())
             raise InputError(
-                f"the runs have different settings of {what}, so their numbers do not compare ({told}). "
+                f"the runs have different settings of {what}, so their numbers do not compare ({listed}). "
                 "Give runs that share them, or make a report of each"
             )
 
 
 def _by_method(runs: Sequence[StoredRun]) -> dict[tuple[str, str], list[StoredRun]]:
-    """Group runs that differ in nothing but the seed, by algorithm and label.
+    """Group runs that differ only in the seed; return the groups by algorithm and label.
 
-    The label is the method's name, with the settings that tell it from others of this name.
+    The label is the name of the method, with the settings that distinguish it from others of this name.
     """
     groups: dict[str, list[StoredRun]] = {}
     for run in runs:
         settings = _flat(asdict(run.recipe))
         settings.pop("trainer.seed", None)
         groups.setdefault(json.dumps(settings, sort_keys=True), []).append(run)
-    described = [json.loads(key) for key in groups]
-    labelled = {}
-    for settings, members in zip(described, groups.values(), strict=True):
+    every = [json.loads(key) for key in groups]
+    by_label = {}
+    for settings, members in zip(every, groups.values(), strict=True):
         name = (settings["algorithm"], settings["method.name"])
-        others = [d for d in described if (d["algorithm"], d["method.name"]) == name and d != settings]
-        telling = sorted(k for k in settings if any(other.get(k) != settings[k] for other in others))
-        parts = [f"{key.split('.')[-1]} {settings[key]}" for key in telling]
-        labelled[name[0], ", ".join([name[1], *parts])] = members
-    return labelled
+        others = [s for s in every if (s["algorithm"], s["method.name"]) == name and s != settings]
+        differing = sorted(k for k in settings if any(other.get(k) != settings[k] for other in others))
+        parts = [f"{key.split('.')[-1]} {settings[key]}" for key in differing]
+        by_label[name[0], ", ".join([name[1], *parts])] = members
+    return by_label
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -92,7 +97,7 @@ def _section(algorithm: str, groups: Mapping[str, Sequence[StoredRun]]) -> Secti
 
 
 def _changes(label: str, runs: Sequence[StoredRun]) -> list[Result]:
-    """After - before of every metric: for one run as `aent train` prints it, for several over seeds too."""
+    """Return after - before of every metric: for one run as `aent train` prints it, else over seeds too."""
     pairs = [(load_results(run.folder.before), load_results(run.folder.after)) for run in runs]
     alone = changes(*pairs[0]) if len(pairs) == 1 else None
     columns = [[per_problem(each.records, each.config.ks) for each in pair] for pair in pairs]
@@ -112,10 +117,10 @@ def _changes(label: str, runs: Sequence[StoredRun]) -> list[Result]:
     return results
 
 
-def _unfinished_runs(runs: Sequence[StoredRun]) -> list[str]:
+def _unfinished(runs: Sequence[StoredRun]) -> list[str]:
     return [
         f"{run.folder.path.name} is not finished: step {run.rows[-1]['step'] if run.rows else 0} of "
-        f"{run.recipe.trainer.get('max_steps', '?')}. What is there is shown; it goes on with "
+        f"{run.recipe.trainer.get('max_steps', '?')}. The page shows what exists so far; resume it with "
         f"aent train --resume {run.folder.path}"
         for run in runs
         if not run.finished

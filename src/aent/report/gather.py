@@ -1,4 +1,4 @@
-"""Folders in, the content of a report out."""
+"""From folders to the content of a report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def report_content(paths: Sequence[Path]) -> Content:
     """Read one comparison, or one run or several, for `aent.report.page.write_page`.
 
     Raises:
-        InputError: where a folder is neither, has nothing to show yet, or the runs do not belong together.
+        InputError: if a folder is neither, has nothing to show yet, or the runs do not belong together.
     """
     comparisons = [path for path in paths if (path / SETTINGS).is_file()]
     if comparisons and len(paths) > 1:
@@ -26,10 +26,10 @@ def report_content(paths: Sequence[Path]) -> Content:
         )
     if comparisons:
         return content_of_comparison(ComparisonFolder(comparisons[0]))
-    return content_of_runs([StoredRun.read(_opened(path)) for path in paths])
+    return content_of_runs([StoredRun.read(_run_folder(path)) for path in paths])
 
 
-def _opened(path: Path) -> RunFolder:
+def _run_folder(path: Path) -> RunFolder:
     if not (path / RECIPE).is_file():
         raise InputError(
             f"{path} holds neither a run of aent train ({RECIPE}) nor an aent compare ({SETTINGS}). "

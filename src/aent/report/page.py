@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing but itself."""
+"""The report: one HTML page without scripts or anything from the network."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aent.errors import InputError
+from aent.records import write
 from aent.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, pass_chart, training_charts
 from aent.report.content import Content, Result, Section
-from aent.report.tokens import EDGES, PER_SECTION, problems
+from aent.report.tokens import EDGES, PER_PAGE, problems
 
 SIGN = '<meta name="generator" content="aent report">'
-"""What tells a report from any other file of its name."""
+"""Marks a file as a report, so that only reports are replaced."""
 
-# Okabe and Ito's colours, told apart with any kind of colour vision; their blue and black are lighter where
-# the page is dark. Symbol and dashes tell the same, so that nothing hangs on colour alone.
-COLOURS = ("var(--blue)", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "var(--ink)")
+# Okabe and Ito's colors, distinguishable with any kind of color vision; their blue and black are lighter on a
+# dark page. Symbols and dashes distinguish the lines too, so nothing depends on color alone.
+COLORS = ("var(--blue)", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "var(--ink)")
 DASHES = ("none", "7 3", "2 3")
 SYMBOLS = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z",  # circle
@@ -36,13 +37,13 @@ NAMES = {
     "seconds": ("Training time", "seconds"),
 }
 TILES = ("pass@1", "pass@", "entropy", "length")
-"""What a page about one line puts first; ``pass@`` is that of the largest k."""
+"""Metrics at the top of a page about one line; ``pass@`` is the one of the largest k."""
 
 
 class Style(NamedTuple):
-    """How a line looks."""
+    """The appearance of a line."""
 
-    colour: str
+    color: str
     dash: str
     symbol: str
 
@@ -62,7 +63,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The results of one metric."""
+    """The results of all lines in one metric."""
 
     metric: str
     title: str
@@ -71,28 +72,26 @@ class Table(NamedTuple):
 
 
 def write_page(content: Content, path: Path) -> None:
-    """Write a report; an earlier one is replaced, whole or not at all.
+    """Write a report, whole or not at all; an earlier report is replaced.
 
     Raises:
-        InputError: where something that is not a report has the name, or it cannot be written.
+        InputError: if a file that is not a report has this name, or the report cannot be written.
     """
     text = page(content)
-    aside = path.with_name(f".{path.name}.part")
     try:
         if path.exists() and SIGN not in path.read_text("utf-8", errors="replace")[:2000]:
             raise InputError(f"{path} exists and is not a report of aent; give another --output, or move it")
-        aside.write_text(text, "utf-8")
-        aside.replace(path)
+        if not path.parent.is_dir():
+            raise NotADirectoryError(f"there is no folder {path.parent}")
+        write(path, text)
     except OSError as error:
         raise InputError(
             f"the report cannot be written: {error}. Give another place with --output"
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def page(content: Content) -> str:
-    """Return the page. All that comes from a run is escaped: it is data."""
+    """Return the page. Everything that comes from a run is data and gets escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -105,7 +104,7 @@ def page(content: Content) -> str:
     template = environment.get_template("page.html.jinja")
     return template.render(
         content=content,
-        sections=[_shown(section, len(content.sections)) for section in content.sections],
+        sections=[_section(section, len(content.sections)) for section in content.sections],
         styles=styles(max(len(section.lines) for section in content.sections)),
         css=(Path(__file__).parent / "page.css").read_text("utf-8"),
         sign=SIGN,
@@ -115,12 +114,12 @@ def page(content: Content) -> str:
 
 
 def styles(count: int) -> list[Style]:
-    """Return how the lines look: no two alike, also without colour."""
-    n = len(COLOURS)
-    return [Style(COLOURS[i % n], DASHES[i // n % 3], SYMBOLS[i % n]) for i in range(count)]
+    """Return one style per line; up to 21, no two look alike even without color."""
+    n = len(COLORS)
+    return [Style(COLORS[i % n], DASHES[i // n % 3], SYMBOLS[i % n]) for i in range(count)]
 
 
-def _shown(section: Section, sections: int) -> Mapping[str, Any]:
+def _section(section: Section, sections: int) -> Mapping[str, Any]:
     charts = training_charts(section.lines)
     passes = pass_chart(section.lines)
     tables = _tables(section)
@@ -131,9 +130,9 @@ def _shown(section: Section, sections: int) -> Mapping[str, Any]:
         "tables": tables,
         "tiles": _tiles(tables) if alone else [],
         "alone": alone,
-        "targets": any(d.target for chart in charts for d in chart.drawn),
+        "targets": any(trace.target for chart in charts for trace in chart.traces),
         "seeds": max(len(line.seeds) for line in section.lines),
-        "problems": problems(section.sides, PER_SECTION // sections),
+        "problems": problems(section.sides, PER_PAGE // sections),
     }
 
 
@@ -144,7 +143,7 @@ def _tables(section: Section) -> list[Table]:
 
 
 def _table(metric: str, results: Sequence[Result], slots: Mapping[str, int]) -> Table:
-    name, _, evaluation = metric.partition(" ")  # a further evaluation of the recipe stands after its metrics
+    name, _, evaluation = metric.partition(" ")  # the name of a further evaluation follows the metric
     title, unit = NAMES.get(name, (name, "majority vote" if name.startswith("maj") else "share solved"))
     title = f"{title}, {evaluation}" if evaluation else title
     ends = [abs(end) for r in results if r.difference is not None for end in r.difference]
@@ -169,12 +168,14 @@ def _signed(number: float, form: str) -> str:
 
 
 def _tiles(tables: Sequence[Table]) -> list[Table]:
-    found = []
-    own = [table for table in tables if " " not in table.metric]
+    tiles = []
+    headline = [table for table in tables if " " not in table.metric]
     for name in TILES:
-        matching = [t for t in own if t.metric == name or (name == "pass@" and t.metric.startswith(name))]
-        found += [t for t in matching[-1:] if t not in found]
-    return found
+        matching = [
+            t for t in headline if t.metric == name or (name == "pass@" and t.metric.startswith(name))
+        ]
+        tiles += [t for t in matching[-1:] if t not in tiles]
+    return tiles
 
 
 def _levels() -> list[str]:

@@ -1,4 +1,4 @@
-"""What every report says about its runs."""
+"""The parts of a report that runs and comparisons have in common."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,15 +8,17 @@ from aent.runs.read import StoredRun, finished_or_all, records_with_tokens
 
 
 def basis(seeds: int) -> str:
+    """Return what the intervals of results from this many seeds cover."""
     return "over seeds and problems" if seeds > 1 else "over problems"
 
 
 def recipe_text(run: StoredRun) -> str:
-    return (run.folder.path / RECIPE).read_text()
+    """Return the recipe of a run, as it is on disk."""
+    return (run.folder.path / RECIPE).read_text("utf-8")
 
 
 def line(label: str, runs: Sequence[StoredRun]) -> Line:
-    """Return the finished runs, where there are any, as one line with its seeds."""
+    """Return runs that differ only in the seed as one line: the finished ones, or all if none is finished."""
     return Line(
         label=label,
         seeds=[
@@ -31,42 +33,50 @@ def line(label: str, runs: Sequence[StoredRun]) -> Line:
 
 
 def sides(runs: Mapping[str, Sequence[StoredRun]]) -> list[Side]:
-    """Return the policy before training, once where all lines began alike, and after it under each label.
+    """Return the policies of the token view: before training, and after training under each label.
 
-    One run speaks for each label. Policies without kept tokens are left out.
+    The first run represents its label. If all labels started from the same answers, the policy before
+    training appears once. Policies without recorded tokens are left out.
     """
-    chosen = {label: finished_or_all(found)[0] for label, found in runs.items()}
-    first = {label: records_with_tokens(run.folder.before) for label, run in chosen.items()}
-    before = {f"{label}, before": records for label, records in first.items()}
-    some = next(iter(first.values()))
-    if all(records == some for records in first.values()):
-        before = {"before training": some}
-    after = {f"{label}, after": records_with_tokens(run.folder.after) for label, run in chosen.items()}
+    first_runs = {label: finished_or_all(members)[0] for label, members in runs.items()}
+    started = {label: records_with_tokens(run.folder.before) for label, run in first_runs.items()}
+    one, *others = started.values()
+    before = (
+        {"before training": one}
+        if all(records == one for records in others)
+        else {f"{label}, before": records for label, records in started.items()}
+    )
+    after = {f"{label}, after": records_with_tokens(run.folder.after) for label, run in first_runs.items()}
     return [Side(label, records) for label, records in {**before, **after}.items() if records]
 
 
-def facts(runs: Sequence[StoredRun], made: Mapping[str, str]) -> dict[str, str]:
-    """Return what all runs of a page share, in words; `made` holds the versions."""
+def facts(runs: Sequence[StoredRun], versions: Mapping[str, str]) -> dict[str, str]:
+    """Return what all runs of a page share, in words."""
     first = runs[0]
     seeds = sorted({run.seed for run in runs})
-    told = {
+    shared = {
         "Task": ", ".join([first.task, *(f"{k} {v}" for k, v in first.recipe.task.items() if k != "name")]),
         "Seeds" if len(seeds) > 1 else "Seed": ", ".join(str(seed) for seed in seeds),
         "Steps": str(max((row["step"] for run in runs for row in run.rows), default=0)),
     }
-    measured = next((e for run in runs for e in (run.after, run.before) if e), None)
-    if measured is not None:
-        config = measured.config
-        told["Evaluation"] = (
-            f"{measured.about['problems']['used']} {config.split} problems, {config.samples} answers each, "
+    evaluation = next((e for run in runs for e in (run.after, run.before) if e), None)
+    if evaluation is not None:
+        config = evaluation.config
+        shared["Evaluation"] = (
+            f"{evaluation.about['problems']['used']} {config.split} problems, {config.samples} answers each, "
             f"temperature {config.temperature:g}, top-p {config.top_p:g}"
         )
-    machine = ", ".join(made[key] for key in ("machine", "gpu") if made.get(key, "none") != "none")
-    return {**told, "Machine": machine} if machine else told
+    machine = ", ".join(versions[key] for key in ("machine", "gpu") if versions.get(key, "none") != "none")
+    return {**shared, "Machine": machine} if machine else shared
 
 
 def missing(runs: Sequence[StoredRun], *, tokens: bool) -> list[str]:
-    """Say what the page lacks and how to get it; `tokens` tells whether there is a token view."""
+    """Say what the page lacks and how to get it.
+
+    Args:
+        runs: all runs of the page.
+        tokens: whether the page has a token view.
+    """
     if all(run.recipe.evaluation is None for run in runs):
         return [
             "The runs have no evaluation (evaluation: null in the recipe), so pass@k, the table and the "
@@ -74,7 +84,7 @@ def missing(runs: Sequence[StoredRun], *, tokens: bool) -> list[str]:
         ]
     if not tokens and any(run.before for run in runs):
         return [
-            "No token view: these evaluations hold no texts and entropies of tokens. They were made by an "
-            "earlier version of aent, or by a backend that reports no entropy; a new run keeps them."
+            "No token view: these evaluations lack the texts and entropies of tokens. They come from an "
+            "earlier version of aent, or from a backend that reports no entropy; a new run records them."
         ]
     return []

@@ -9,14 +9,16 @@ from aent.policies.sampling import Prompt
 from aent.report.content import Side
 
 EDGES = (0.05, 0.2, 0.5, 1.0, 2.0)
-"""In nats, between the levels of the scale. A choice among n equally likely tokens has log(n): two are 0.69,
-three 1.1, seven 1.9."""
+"""Boundaries between the levels of the scale, in nats. A choice among n equally likely tokens has log(n)
+nats: 0.69 for two, 1.1 for three, 1.9 for seven."""
 PER_ANSWER = 256
-PER_SECTION = 20_000
+"""Tokens shown of an answer at most."""
+PER_PAGE = 20_000
+"""Tokens shown on a page, shared equally by its sections; each shows one problem in any case."""
 
 
 class Token(NamedTuple):
-    """A token: its text, its entropy in nats, and where that lies on the scale."""
+    """A token: its text, its entropy in nats, and the level of that on the scale."""
 
     text: str
     nats: float
@@ -24,7 +26,7 @@ class Token(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A sampled answer; `left_out` counts the tokens after those shown."""
+    """A sampled answer; `left_out` counts the tokens that are not shown."""
 
     tokens: Sequence[Token]
     left_out: int
@@ -34,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class Column(NamedTuple):
-    """The answers of one policy to one problem."""
+    """The answers of one policy to one problem; the counts are over all samples, shown or not."""
 
     label: str
     sampled: int
@@ -51,8 +53,8 @@ class Problem(NamedTuple):
     columns: Sequence[Column]
 
 
-def problems(sides: Sequence[Side], budget: int = PER_SECTION) -> list[Problem]:
-    """Return the first problems that all sides have tokens of; at least one, then up to `budget` tokens."""
+def problems(sides: Sequence[Side], budget: int = PER_PAGE) -> list[Problem]:
+    """Return the first problems for which all sides have tokens: at least one, then up to `budget` tokens."""
     by_problem = [_grouped(side.records) for side in sides]
     shared = sorted(set.intersection(*(set(groups) for groups in by_problem))) if sides else []
     shown: list[Problem] = []
@@ -91,7 +93,7 @@ def _answer(record: Record) -> Answer:
 
 
 def _visible(text: str) -> str:
-    """Show what would not be seen; a part of a character that a later token completes is a dot."""
+    """Make a line break visible, and show a dot for part of a character that a later token completes."""
     return text.replace("\n", "↵\n") if text else "·"
 
 
