@@ -21,7 +21,7 @@ class Entrant:
     """A method and the flags of `aent train` that it runs with."""
 
     method: Any
-    """What `aent.methods.load_method` takes."""
+    """What `aent.methods.load.load_method` takes."""
     flags: tuple[str, ...] = ()
     """Other flags, for instance its own learning rate."""
 

@@ -1,10 +1,11 @@
 """The compiled CPU backend: the walk of `aent.ops.backends.native_kernels` over float32 rows.
 
-Needs numba (``pip install aent[native]``), which compiles on first use, for some seconds, and keeps
-the result beside the package or in the user's cache (elsewhere: NUMBA_CACHE_DIR).
-Rows of other dtypes, and rows to be capped or divided, pass through a small float32 buffer. float64
-is for checking, not for speed: such input is computed by `aent.ops.backends.chunked`. A subset of your own
-cuts as it does there, and the rest is compiled.
+Needs numba (``pip install numba``). numba compiles on first use, which takes some seconds, and keeps
+the result beside the package or in the user's cache; NUMBA_CACHE_DIR chooses another place.
+
+Rows of other dtypes, and rows with a softcap or a temperature, pass through a small float32 buffer. float64
+is for checking, not for speed: `aent.ops.backends.chunked` computes it. A subset of your own cuts as it does
+there, and the rest is compiled.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,16 +25,16 @@ from aent.ops.head import Head
 from aent.subsets import Subset, rule_of
 
 BLOCK = 1 << 19
-"""Logits that pass through the buffer at a time, per thread: a call each, and still near the core."""
+"""Logits that pass through the buffer at a time, per thread: one call each, and still close to the core."""
 
 CHUNK = 1 << 20
-"""float32 logits of a chunk in the linear doors; of 16 bits, twice as many."""
+"""float32 logits in a chunk of the linear doors; twice as many if they have 16 bits."""
 
 CHUNK_ROWS = 128
-"""Fewest float32 rows of a chunk: each chunk reads and writes the whole gradient of the weight."""
+"""Fewest float32 rows in a chunk: every chunk reads and writes the whole gradient of the weight."""
 
 SHARE = 1 << 16
-"""Fewest logits that are worth a thread."""
+"""Smallest number of logits that is worth a thread."""
 
 
 def arithmetic(x: Tensor, subset: Subset, head: Head) -> Arithmetic:
@@ -45,7 +46,7 @@ def arithmetic(x: Tensor, subset: Subset, head: Head) -> Arithmetic:
     if x.device.type != "cpu":
         raise InputError(
             f"backend 'native' computes on the CPU; this input is on '{x.device}'."
-            " Use backend='auto', which takes what fits the device."
+            " Use backend='auto', which takes a backend that fits the device."
         )
     _kernels()
     return Chunked(subset, head) if x.dtype == torch.float64 else Native(subset, head)
@@ -55,7 +56,7 @@ class Native(Arithmetic):
     """CPU; float32, bfloat16 and float16; any subset."""
 
     def chunk_rows(self, z: Tensor, vocab: int) -> int:
-        """Return how many rows of logits the linear door is to make at a time."""
+        """Return how many rows of logits the linear door computes at a time."""
         return max(CHUNK_ROWS, CHUNK // vocab) * 4 // self.head.dtype.itemsize
 
     def measure(
@@ -98,9 +99,9 @@ class Native(Arithmetic):
         return (rule.kept if rule.kind == "count" else vocab), rule.mass
 
     def _float32(self, z: Tensor) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-        """Give the rows as float32, capped and divided, and the slope of the cap.
+        """Yield rows as float32 after softcap and temperature, and the softcap's derivative.
 
-        As they are where they are so, else through a small buffer.
+        Rows that need no conversion are yielded as they are; others pass through a small buffer.
         """
         if self._direct(z):
             yield slice(0, len(z)), z, None
@@ -119,19 +120,19 @@ class Native(Arithmetic):
 def _by_rows(
     team: ThreadPoolExecutor, kernel: Callable[..., None], tensors: Sequence[Tensor], *options: float
 ) -> None:
-    """Share the rows among threads; a row is computed by one thread, and always in the same way."""
+    """Share the rows among threads. One thread computes a whole row, always in the same way."""
     arrays = [x.detach().numpy() for x in tensors]
     parts = min(torch.get_num_threads(), len(arrays[0]), 1 + arrays[0].size // SHARE)
     if parts <= 1:
         kernel(*arrays, *options)
         return
     pieces = zip(*(np.array_split(x, parts) for x in arrays), strict=True)
-    for done in [team.submit(kernel, *piece, *options) for piece in pieces]:
-        done.result()
+    for future in [team.submit(kernel, *piece, *options) for piece in pieces]:
+        future.result()
 
 
 def _team() -> ThreadPoolExecutor:
-    """Make threads for one call: none starts before it is needed, and none is there after a fork."""
+    """Return threads for one call: none starts before it is needed, and none survives into a fork."""
     return ThreadPoolExecutor(torch.get_num_threads())
 
 
@@ -142,7 +143,7 @@ def _kernels() -> ModuleType:
         if error.name not in ("numba", "llvmlite"):
             raise
         raise InputError(
-            "backend 'native' needs numba, which is not installed: pip install aent[native]."
-            " backend='chunked' needs nothing more."
+            "backend 'native' needs numba, which is not installed: pip install numba."
+            " backend='chunked' needs no further package."
         ) from error
     return native_kernels
