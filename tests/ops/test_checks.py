@@ -25,7 +25,7 @@ Z, T = torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)
         (Z, T, {"temperature": math.nan}, r"`temperature` is nan"),
         (Z.clone().requires_grad_(), T, {"overwrite": True}, r"these are a leaf. Leave it off"),
         (Z[:1].expand(2, 3), T, {"overwrite": True}, r"these are expanded. Leave it off"),
-        (Z, T, {"overwrite": True, "backend": "reference"}, r"not for backend='reference'"),
+        (Z, T, {"overwrite": True, "backend": "reference"}, r"does not work with backend='reference'"),
         (Z, T, {"backend": "triton"}, r"the backend 'triton' works on CUDA tensors"),
         (Z, T, {"backend": "chunks"}, r"unknown backend 'chunks'. Did you mean 'chunked'\?"),
     ],

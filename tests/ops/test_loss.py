@@ -121,7 +121,7 @@ def test_is_differentiated_once():
     (hidden, weight, _), targets, columns = inputs()
     made = linear_token_loss(hidden, weight, targets, clipped, columns=columns, backend="chunked")
     made.loss.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match=r"differentiated twice; .* use linear_token_stats"):
+    with pytest.raises(RuntimeError, match=r"differentiated twice, .* use linear_token_stats"):
         made.loss.backward()
 
 
@@ -171,7 +171,7 @@ def test_no_rows():
         (
             lambda p, h, c: p,
             {"columns": [torch.ones(ROWS, requires_grad=True)]},
-            r"`columns\[0\]` wants a gradient, but columns are constants",
+            r"`columns\[0\]` requires a gradient, but columns are constants",
         ),
         (lambda p, h: p, {"softcap": -1.0}, r"`softcap` is -1.0"),
         (lambda p, h: p, {"temperature": 0.0}, r"`temperature` is 0.0"),

@@ -1,8 +1,6 @@
 """The vocabulary split over gloo ranks, against the reference on whole rows."""
 
 import math
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -31,18 +29,10 @@ every_subset = pytest.mark.parametrize("subset", ranks.SUBSETS, ids=str)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, launch):
     """Where four processes have left what each got for each case."""
     folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4"]
-    done = subprocess.run(
-        [*command, ranks.__file__, str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    launch(ranks.__file__, folder, processes=4)
     return folder
 
 
@@ -158,7 +148,7 @@ def test_ranks_with_different_rows_all_raise(results):
 
 
 def test_a_process_outside_the_group_raises(folder):
-    assert "this process is in no process group" in torch.load(folder / "outside.pt")
+    assert "this process belongs to no process group" in torch.load(folder / "outside.pt")
 
 
 # ---- one rank, in this process

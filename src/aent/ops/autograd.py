@@ -1,7 +1,7 @@
-"""The doors around a backend's arithmetic: what is saved, recomputed and differentiated, once for all.
+"""The doors around any backend's arithmetic: what is saved, recomputed and differentiated.
 
-Saved are the inputs and five numbers per row (`aent.ops.closed_form.Kept`); the linear doors make the logits
-of a chunk of rows at a time in the same memory. Autocast is switched off inside.
+Forward saves the inputs and five numbers per row (`aent.ops.closed_form.Kept`). The linear doors compute the
+logits of one chunk of rows at a time, always in the same memory. Autocast is switched off inside.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,9 +38,9 @@ class Backend(NamedTuple):
 
 
 def backend(make: Callable[[Tensor, Subset, Head], Arithmetic]) -> Backend:
-    """Make doors around an arithmetic, which `make` chooses for a tensor, a subset and a head.
+    """Build the doors around the arithmetic that `make` chooses for a tensor, a subset and a head.
 
-    `make` raises `InputError` where it cannot compute.
+    `make` raises `InputError` for what it cannot compute.
     """
 
     def token_stats(
@@ -64,7 +64,7 @@ def backend(make: Callable[[Tensor, Subset, Head], Arithmetic]) -> Backend:
         softcap: float | None,
         gather: Gather,
     ) -> TokenStats:
-        """See `aent.ops.linear_token_stats` (nats). Called inside `gather`; backward enters it anew."""
+        """See `aent.ops.linear_token_stats` (nats). Called inside `gather`, which backward enters again."""
         arithmetic = make(hidden, subset, head_of(hidden, temperature, softcap, gather))
         return from_hidden(arithmetic, hidden, weight, bias, targets)
 
@@ -89,7 +89,7 @@ def backend(make: Callable[[Tensor, Subset, Head], Arithmetic]) -> Backend:
 
 
 def head_of(hidden: Tensor, temperature: float, softcap: float | None, *gather: Gather) -> Head:
-    """Return a head whose logits are in the dtype of `hidden`, or of autocast where it is on."""
+    """Return a head whose logits are in the dtype of `hidden`, or in that of autocast if it is on."""
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     return Head(dtype, temperature, softcap, *gather)
@@ -126,10 +126,10 @@ class _FromLogits(torch.autograd.Function):
         logits, targets, *saved = ctx.saved_tensors
         grad = logits.detach() if ctx.overwrite else untouched(logits, tuple(logits.shape), logits.dtype)
         with no_autocast(logits):
-            given = _given(grads, ctx.arithmetic.head)
-            ctx.arithmetic.differentiate(logits.detach(), targets, _kept(*saved), given, grad)
+            ups = _upstream(grads, ctx.arithmetic.head)
+            ctx.arithmetic.differentiate(logits.detach(), targets, _kept(*saved), ups, grad)
         if ctx.overwrite:
-            increment_version(logits)  # autograd refuses to use what is there no more
+            increment_version(logits)  # so that autograd refuses to read the overwritten logits
         return grad, None, None, None
 
 
@@ -158,18 +158,18 @@ class _FromHidden(torch.autograd.Function):
         hidden, weight, bias, targets, *saved = ctx.saved_tensors
         arithmetic: Arithmetic = ctx.arithmetic
         with arithmetic.head.gather(), no_autocast(hidden):
-            kept, given = _kept(*saved), _given(grads, arithmetic.head)
-            made = _gradients(arithmetic, ctx.needs_input_grad, hidden, weight, bias)
+            kept, ups = _kept(*saved), _upstream(grads, arithmetic.head)
+            sums = _gradients(arithmetic, ctx.needs_input_grad, hidden, weight, bias)
             for rows, z, h, w in _chunks(arithmetic, hidden, weight, bias):
-                arithmetic.differentiate(z, targets[rows], kept[rows], given[rows], z)
-                made.add_(rows, z, h, w)
-            if made.hidden is not None:
-                made.hidden = arithmetic.summed(made.hidden)
-            return *made.finish(hidden, weight, bias), None, None
+                arithmetic.differentiate(z, targets[rows], kept[rows], ups[rows], z)
+                sums.add_(rows, z, h, w)
+            if sums.hidden is not None:
+                sums.hidden = arithmetic.summed(sums.hidden)
+            return *sums.finish(hidden, weight, bias), None, None
 
 
 class _Loss(torch.autograd.Function):
-    """The gradients are made in forward, while a chunk of logits is there; backward multiplies them."""
+    """Forward computes the gradients as well, while a chunk of logits exists; backward scales them."""
 
     @staticmethod
     def forward(
@@ -185,7 +185,7 @@ class _Loss(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         measured = hidden.new_empty(len(hidden), MEASURED, dtype=statistics_dtype(hidden))
         needed = [wanted and x for x in ctx.needs_input_grad]
-        made = _gradients(arithmetic, needed, hidden, weight, bias)
+        sums = _gradients(arithmetic, needed, hidden, weight, bias)
         total = measured.new_zeros(())
         with no_autocast(hidden):
             for rows, z, h, w in _chunks(arithmetic, hidden, weight, bias):
@@ -193,10 +193,10 @@ class _Loss(torch.autograd.Function):
                 value, grads = _slopes(loss, measured[rows], [x[rows] for x in columns], wanted)
                 total += value
                 if any(needed):
-                    given, kept = _given(grads, arithmetic.head), measured[rows, -NEEDED:].contiguous()
-                    arithmetic.differentiate(z, targets[rows], kept, given, z)
-                    made.add_(rows, z, h, w)
-        ctx.made = made.finish(hidden, weight, bias)
+                    ups, kept = _upstream(grads, arithmetic.head), measured[rows, -NEEDED:].contiguous()
+                    arithmetic.differentiate(z, targets[rows], kept, ups, z)
+                    sums.add_(rows, z, h, w)
+        ctx.gradients = sums.finish(hidden, weight, bias)
         stats = _results(measured)
         ctx.mark_non_differentiable(*stats)
         return total, *stats
@@ -206,21 +206,21 @@ class _Loss(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, grad: Tensor, *_: Tensor
     ) -> tuple[Tensor | None, ...]:
-        if ctx.made is None:
+        if ctx.gradients is None:
             raise RuntimeError(
-                "a loss of linear_token_loss was differentiated twice; its gradients are handed out once."
-                " Call it again, or use linear_token_stats, which computes them anew."
+                "the loss of linear_token_loss was differentiated twice, but its gradients exist only once."
+                " Call it again, or use linear_token_stats, which recomputes them."
             )
-        made, ctx.made = ctx.made, None
+        gradients, ctx.gradients = ctx.gradients, None
         if grad != 1:
-            made = [None if x is None else x.mul_(grad) for x in made]
-        return *made, *[None] * 5
+            gradients = [None if x is None else x.mul_(grad) for x in gradients]
+        return *gradients, *[None] * 5
 
 
 def _slopes(
     loss: RowLoss, measured: Tensor, columns: list[Tensor], wanted: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return the sum of the loss over some rows, and its slopes along logp and entropy."""
+    """Return the sum of the loss over some rows, and its derivatives with respect to logp and entropy."""
     row = RowStats(*measured.unbind(-1))
     with torch.enable_grad():
         logp, entropy = (x.clone().requires_grad_() for x in (row.logp, row.entropy))
@@ -236,9 +236,9 @@ def _slopes(
 def _chunks(
     arithmetic: Arithmetic, hidden: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Give chunks of rows, their logits, and hidden states and weight in the dtype of the products.
+    """Yield chunks of rows: their logits, and hidden states and weight in the dtype of the products.
 
-    The logits lie in the same memory every time.
+    The logits of every chunk are in the same memory.
     """
     head = arithmetic.head
     h, w, b = head.cast(hidden, weight, bias)
@@ -255,14 +255,14 @@ def _step(arithmetic: Arithmetic, hidden: Tensor, weight: Tensor) -> int:
 def _gradients(
     arithmetic: Arithmetic, needed: Sequence[bool], hidden: Tensor, weight: Tensor, bias: Tensor | None
 ) -> HeadGradients:
-    """Make room for gradients: in the dtype of statistics where several chunks are summed."""
+    """Allocate the gradients, in the dtype of the statistics if several chunks are summed."""
     several = len(hidden) > _step(arithmetic, hidden, weight)
     dtype = statistics_dtype(hidden) if several else weight.dtype
     return HeadGradients(needed, hidden, weight, bias, dtype)
 
 
 def no_autocast(x: Tensor) -> torch.autocast:
-    """Switch autocast off: the dtypes of products are chosen by hand."""
+    """Switch autocast off, because the dtypes of the products are chosen here."""
     return torch.autocast(x.device.type, enabled=False)
 
 
@@ -282,20 +282,22 @@ def _kept(entropy: Tensor, saved: Tensor) -> Float[Tensor, "rows 6"]:
     return torch.cat([entropy[:, None], saved], -1)
 
 
-def _given(grads: Sequence[Tensor], head: Head) -> Float[Tensor, "rows 2"]:
+def _upstream(grads: Sequence[Tensor], head: Head) -> Float[Tensor, "rows 2"]:
+    """Return the gradients of (logp, entropy), divided by the temperature."""
     return torch.stack(list(grads[:2]), -1) / head.temperature
 
 
 SMALL = 1 << 22
-"""Bytes below which an allocator has memory that was touched before."""
+"""Size in bytes below which an allocator has memory that was touched before."""
 
 
 def untouched(like: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Return a contiguous tensor on the device of `like`, its content undefined.
+    """Return a contiguous tensor with undefined content on the device of `like`.
 
-    Large ones on a CPU are numpy's: it asks Linux for huge pages, which torch does not. Touching 150
-    MiB of them for the first time took 20 ms where pages of 4 KiB took 70. A virtual machine that
-    hands free memory back to its host may take 100 to 300 ms for either: `overwrite` needs neither.
+    On a CPU, numpy allocates the large ones, because it asks Linux for huge pages and torch does not.
+    Touching 150 MiB for the first time took 20 ms with huge pages and 70 ms with pages of 4 KiB. A virtual
+    machine that returns free memory to its host may take 100 to 300 ms with either; `overwrite` avoids the
+    allocation.
     """
     bytes_ = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
     if like.device.type != "cpu" or bytes_ < SMALL:

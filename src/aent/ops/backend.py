@@ -11,10 +11,10 @@ from aent.subsets import Subset
 
 
 class Arithmetic(ABC):
-    """The computing of one backend; `aent.ops.autograd` makes the doors around it.
+    """The computation of one backend; `aent.ops.autograd` builds the doors around it.
 
-    Rows of logits come as the output layer makes them, in its dtype: softcap and temperature of
-    `head` are still to be applied. Statistics are float32 (float64 for float64 logits).
+    Rows of logits arrive as the output layer computes them, in its dtype, before the softcap and temperature
+    of `head` are applied. Statistics are float32 (float64 for float64 logits).
     """
 
     def __init__(self, subset: Subset, head: Head) -> None:
@@ -22,13 +22,13 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def chunk_rows(self, z: Tensor, vocab: int) -> int:
-        """Return how many rows of logits the linear door is to make at a time on the device of `z`."""
+        """Return how many rows of logits the linear door computes at a time on the device of `z`."""
 
     @abstractmethod
     def measure(
         self, z: Float[Tensor, "rows vocab"], targets: Int[Tensor, " rows"], out: Float[Tensor, "rows 8"]
     ) -> None:
-        """Fill `out` with the columns of `aent.ops.closed_form.RowStats`; `z` stays as it is."""
+        """Fill `out` with the columns of `aent.ops.closed_form.RowStats`, without changing `z`."""
 
     @abstractmethod
     def differentiate(
@@ -41,8 +41,8 @@ class Arithmetic(ABC):
     ) -> None:
         """Fill `out`, which may be `z`, with the gradient with respect to `z`.
 
-        `kept` has the columns of `aent.ops.closed_form.Kept`, `grads` those of (logp, entropy), which are
-        divided by the temperature already.
+        `kept` has the columns of `aent.ops.closed_form.Kept`. `grads` holds the gradients of (logp, entropy),
+        already divided by the temperature.
         """
 
     def summed(self, grad_hidden: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:

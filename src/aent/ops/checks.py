@@ -1,4 +1,4 @@
-"""What the doors ask of their arguments. Each function raises `InputError`."""
+"""Checks of the arguments of the doors. Each function raises `InputError`."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from aent.errors import InputError
 
 
 def require_floating(name: str, given: Tensor) -> None:
-    """Raise unless a tensor is floating point with a last dimension that holds something."""
+    """Raise unless a tensor is floating point and its last dimension is not empty."""
     if not given.is_floating_point():
         raise InputError(f"`{name}` is {given.dtype}; it must be a floating point tensor.")
     if given.ndim == 0 or given.shape[-1] == 0:
@@ -24,7 +24,7 @@ def require_positive(name: str, given: float) -> None:
 
 
 def require_targets(targets: Tensor, name: str, beside: Tensor, *, vocab: int) -> None:
-    """Raise unless the targets are token ids that fit what stands beside them."""
+    """Raise unless the targets are token ids and fit the tensor beside them."""
     if targets.shape != beside.shape[:-1]:
         raise InputError(
             f"`targets` has shape {tuple(targets.shape)}, `{name}` {tuple(beside.shape)};"
@@ -43,7 +43,7 @@ def require_targets(targets: Tensor, name: str, beside: Tensor, *, vocab: int) -
 
 
 def require_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    """Raise unless hidden states, weight and bias fit each other."""
+    """Raise unless hidden states, weight and bias fit together."""
     require_floating("weight", weight)
     if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1]:
         raise InputError(
@@ -56,22 +56,22 @@ def require_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if len(dtypes) > 1 and not torch.is_autocast_enabled(hidden.device.type):
         raise InputError(
             f"the dtypes of `hidden`, `weight` and `bias` are {sorted(map(str, dtypes))};"
-            " outside autocast they must be one: convert, or enter torch.autocast."
+            " outside autocast they must be the same: convert them, or enter torch.autocast."
         )
 
 
 def require_overwritable(logits: Tensor, backend: str) -> None:
-    """Raise unless backward may write over the logits."""
+    """Raise unless backward may overwrite the logits."""
     if backend == "reference":
         raise InputError(
-            "`overwrite` is not for backend='reference', whose backward is autograd's."
+            "`overwrite` does not work with backend='reference', whose backward is autograd's."
             " Leave it off, or use backend='auto'."
         )
     leaf = logits.is_leaf and logits.requires_grad
     expanded = any(step == 0 and size > 1 for step, size in zip(logits.stride(), logits.shape, strict=True))
     if leaf or expanded:
         raise InputError(
-            "`overwrite` is for logits that an operation made and that have memory of their own; these"
+            "`overwrite` is for logits that an operation computed and that own their memory; these"
             f" are {'a leaf' if leaf else 'expanded'}. Leave it off."
         )
 
@@ -86,21 +86,21 @@ def require_columns(columns: Sequence[Tensor], targets: Tensor) -> None:
             )
         if column.requires_grad:
             raise InputError(
-                f"`columns[{i}]` wants a gradient, but columns are constants. Detach it, or use"
+                f"`columns[{i}]` requires a gradient, but columns are constants. Detach it, or use"
                 " linear_token_stats and write the loss with what it returns."
             )
 
 
 def require_losses(losses: object, logp: Tensor) -> None:
-    """Raise unless a loss gave one value per row, made from what it was given."""
+    """Raise unless a loss returned one value per row, computed from its arguments."""
     if not isinstance(losses, Tensor) or losses.shape != logp.shape:
         given = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
         raise InputError(
-            f"`loss` returned {given} for {len(logp)} rows; it must return one loss per row, which"
-            " linear_token_loss adds up."
+            f"`loss` returned {given} for {len(logp)} rows; it must return one loss per row, because"
+            " linear_token_loss sums them."
         )
     if logp.requires_grad and not losses.requires_grad:
         raise InputError(
-            "what `loss` returned carries no gradient; compute it from the log-probabilities or the"
-            " entropies it is given, without detaching them."
+            "the result of `loss` carries no gradient; compute it from the log-probabilities or the"
+            " entropies that it receives, without detaching them."
         )

@@ -1,11 +1,11 @@
-"""The arithmetic of a block of rows, in place: statistics, and the gradient in closed form.
+"""Statistics of a block of rows and their gradient in closed form, computed in place.
 
 With y = z - max z, e = exp y, weights w of the subset, S = Σ e, A = Σ w e and the clamped entropy
 H = log A - (Σ w e y) / A:
 
     d logp / dz_j = [j = t] - e_j / S            d H / dz_j = -w_j (e_j / A) (y_j - log A + H)
 
-Weights are kept as floating point numbers: on a CPU that is many times faster than masks.
+Weights are floating point numbers, because on a CPU they are many times faster than masks.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from torch import Tensor
 from aent.subsets import Cut, Subset
 
 FLOOR = -1e4
-"""Stands in for -inf: exp of it is 0 even in float64, and 0 times it is 0."""
+"""A finite stand-in for -inf: its exponential is 0 even in float64, and 0 times it is 0."""
 
 
 class RowStats(NamedTuple):
-    """What forward writes down of each row, one column each: the results, and what backward needs."""
+    """What forward records of each row, one column each: the results, and what backward needs."""
 
     logp: Float[Tensor, "rows 1"]
     full_entropy: Float[Tensor, "rows 1"]
@@ -35,9 +35,10 @@ class RowStats(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What backward needs: the entropy, which is a result, and five numbers saved for it.
+    """What backward needs: the entropy, which is also a result, and five saved numbers.
 
-    Not log S and log A in their place: z - max z has no rounding error, however far z is from 0.
+    The peak and the sums are saved instead of log S and log A, because z - max z has no rounding error
+    however far z is from 0.
     """
 
     entropy: Float[Tensor, "rows 1"]
@@ -49,7 +50,7 @@ class Kept(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room for two blocks, used again for every one."""
+    """Memory for two blocks, reused for every block."""
 
     e: Float[Tensor, "rows vocab"]
     w: Float[Tensor, "rows vocab"]
@@ -62,7 +63,7 @@ def measure_(
     scratch: Scratch,
     out: Float[Tensor, "rows 8"],
 ) -> None:
-    """Fill `out` (columns of `RowStats`) from the rows `z` (temperature-scaled); overwrites `z`."""
+    """Fill `out` (columns of `RowStats`) from the temperature-scaled rows `z`, which are overwritten."""
     stats = RowStats(*out.split(1, -1))
     cut = subset.cut(z)
     w = None if cut is None else cut.weights(z, scratch.w[: len(z)])
@@ -118,7 +119,7 @@ def differentiate_(
 
 
 def slices(length: int, step: int) -> Iterator[slice]:
-    """Cut a number of rows into parts of `step`; the last may be shorter."""
+    """Split a number of rows into parts of `step`; the last may be shorter."""
     return (slice(i, min(i + step, length)) for i in range(0, length, step))
 
 

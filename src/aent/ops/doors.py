@@ -1,9 +1,9 @@
 """From logits, or from hidden states and an output weight, to the statistics of each token.
 
-Backends compute the same in other ways. "auto" chooses by this rule: on a CPU ``native`` where numba is
-installed, and ``chunked`` everywhere else; ``triton`` has to be asked for until it has run on a GPU. The
-rule looks at the device and at what is installed, never at shapes, so that a token's figures do not depend
-on its batch. A backend asked for by name is used, or `InputError` says why it cannot be.
+All backends compute the same numbers in different ways. "auto" takes ``native`` on a CPU if numba is
+installed, and ``chunked`` everywhere else. You have to ask for ``triton`` by name until it has been tested on
+a GPU. The choice depends on the device and on what is installed, never on shapes, so that the numbers of a
+token do not depend on its batch. A backend that you name is used, or `InputError` says why it cannot be.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,8 +35,8 @@ BACKENDS: dict[str, Backend] = {
     "reference": Backend(reference.token_stats, reference.linear_token_stats, reference.linear_token_loss),
     "triton": autograd.backend(triton.arithmetic),
 }
-"""``chunked`` runs anywhere; ``native`` is compiled for CPUs by numba; ``triton`` wants an NVIDIA GPU
-(or Triton's interpreter); ``reference`` is the formulas as they stand, to check the others against."""
+"""``chunked`` runs anywhere; ``native`` is compiled for CPUs by numba; ``triton`` needs an NVIDIA GPU
+(or Triton's interpreter); ``reference`` is the plain formulas, which the others are checked against."""
 
 
 def token_stats(
@@ -54,14 +54,14 @@ def token_stats(
     ``logp = z_t - log Σ exp z``, ``entropy = -Σ w q log q`` with ``q = exp z / Σ w exp z``.
     Clamped entropy: arXiv 2509.03493. Padded positions need a valid target too; mask their results.
 
-    With `overwrite`, backward writes the gradient over the logits and takes no memory of their size:
-    for contiguous logits that nothing reads afterwards, neither you, nor the operation that made
-    them, nor a second backward. For what "auto" means see `aent.ops`.
+    With `overwrite`, backward writes the gradient over the logits and needs no further memory of their size.
+    Use it for contiguous logits that nothing reads afterwards: neither you, nor the operation that computed
+    them, nor a second backward. `aent.ops.doors` says what "auto" means.
 
     Raises:
         InputError: on shapes that do not fit, logits that are not floating point, targets outside
             the vocabulary, a temperature that is not positive, a backend that is unknown or cannot
-            compute this; if `overwrite` is asked of a leaf, of expanded logits or of ``reference``.
+            compute this; if `overwrite` is requested for a leaf, for expanded logits or for ``reference``.
     """
     require_floating("logits", logits)
     doors = _backend(backend, logits)
@@ -90,11 +90,11 @@ def linear_token_stats(
 
     `softcap` c replaces each logit z by ``c * tanh(z / c)`` before the temperature, as Gemma 2 does
     (arXiv 2408.00118). Logits are in the dtype of `hidden` (under autocast in its dtype), the
-    statistics in float32. `gather` makes a context that is entered around the uses of `weight` and
+    statistics in float32. `gather` returns a context that is entered around the uses of `weight` and
     `bias`, once in forward and once in backward: for output weights sharded over ranks.
 
-    Backward makes the logits again, which is one product of matrices more than `linear_token_loss`
-    needs for losses that are known row by row.
+    Backward recomputes the logits. This costs one matrix product more than `linear_token_loss`, which is for
+    losses that are known row by row.
 
     Raises:
         InputError: as `token_stats`; also if `hidden` and `weight` differ in dtype or width, or
@@ -121,38 +121,40 @@ def linear_token_loss(
     backend: str = "auto",
     gather: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> TokenLoss:
-    """Compute ``Σ_i loss(logp_i, entropy_i, *columns_i)`` and its gradients in one go.
+    """Compute ``Σ_i loss(logp_i, entropy_i, *columns_i)`` and its gradients in one pass.
 
-    For losses known row by row, `logp` and `entropy` (nats) being those of `linear_token_stats`. The
-    gradients of `hidden`, `weight` and `bias` are made in forward while a chunk of logits is there:
-    three products of matrices, not four. Until backward they are held in the place of the saved inputs.
+    For losses known row by row, with `logp` and `entropy` (nats) as in `linear_token_stats`. Forward computes
+    the gradients of `hidden`, `weight` and `bias` while a chunk of logits exists: three matrix products, not
+    four. Until backward, the gradients are held instead of saved inputs.
 
-    `loss` is called with some of the rows at a time: tensors of shape [rows], float32, and the same
-    rows of each of `columns` (advantages, masks, old log-probabilities: constants). It returns one
-    loss per row, which may depend on that row only. What it takes from elsewhere gets no gradient; a
-    mean over tokens is a column or a constant that divides::
+    `loss` is called with some of the rows at a time: float32 tensors of shape [rows], and the same rows of
+    each of `columns` (advantages, masks, old log-probabilities: constants). It returns one loss per row,
+    which may depend on that row only. Whatever else it uses gets no gradient. For a mean over tokens, divide
+    by a constant or by a column::
 
         def loss(logp, entropy, advantage, mask):
             return -mask * (advantage * logp + 0.01 * entropy) / tokens
 
-        made = linear_token_loss(hidden, weight, targets, loss, columns=[advantages, mask])
-        made.loss.backward()
+        result = linear_token_loss(hidden, weight, targets, loss, columns=[advantages, mask])
+        result.loss.backward()
 
-    The result can be differentiated once. Its statistics are measurements, without gradient. Where a
-    coefficient depends on the entropy of the same batch, use `linear_token_stats`.
+    The result can be differentiated once. Its statistics are measurements without gradient. If a coefficient
+    depends on the entropy of the same batch, use `linear_token_stats`.
 
     Raises:
         InputError: as `linear_token_stats`; also on columns that do not have the shape of `targets` or
-            want a gradient, and if `loss` returns anything but one differentiable value per row.
-        RuntimeError: from a second backward.
+            require a gradient, and if `loss` returns anything but one differentiable value per row.
+        RuntimeError: on a second backward.
     """
     doors = _linear_backend(backend, hidden, temperature, softcap)
     require_columns(columns, targets)
     flat = [x.reshape(-1) for x in columns]
     with gather():
         rows, ids = _rows(hidden, weight, bias, targets)
-        made = doors.linear_token_loss(rows, weight, bias, ids, subset, temperature, softcap, loss, flat)
-    return TokenLoss(made.loss, TokenStats(*(x.view(targets.shape) for x in made.stats)))
+        total, stats = doors.linear_token_loss(
+            rows, weight, bias, ids, subset, temperature, softcap, loss, flat
+        )
+    return TokenLoss(total, TokenStats(*(x.view(targets.shape) for x in stats)))
 
 
 def _linear_backend(name: str, hidden: Tensor, temperature: float, softcap: float | None) -> Backend:
@@ -180,7 +182,7 @@ def _backend(name: str, x: Tensor) -> Backend:
 
 
 def _auto(x: Tensor) -> str:
-    """Return what "auto" stands for; the rule is in the docstring of this module."""
+    """Return the backend that "auto" stands for; the docstring of this module has the rule."""
     return "native" if x.device.type == "cpu" and _has_numba() else "chunked"
 
 

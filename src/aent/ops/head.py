@@ -1,4 +1,4 @@
-"""The output layer: logits of a few rows, and the gradients behind them."""
+"""The output layer: logits of a few rows, and gradients with respect to its inputs."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,23 +11,23 @@ from torch import Tensor
 from aent.ops.closed_form import slices
 
 TILE = 1 << 22
-"""Elements of the product that is added at a time where gradients are summed in another dtype."""
+"""Elements of a product that are added at a time when gradients are summed in another dtype."""
 
 
 class Head(NamedTuple):
-    """How logits are made, besides the weights."""
+    """How logits are computed, apart from the weights."""
 
     dtype: torch.dtype
-    """Of the logits."""
+    """The dtype of the logits."""
     temperature: float = 1.0
     softcap: float | None = None
     gather: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def cast(self, *tensors: Tensor | None) -> list[Any]:
-        """Bring tensors to the dtype in which products are taken.
+        """Convert tensors to the dtype in which products are computed.
 
-        That is the dtype of the logits, or float32 on a CPU that has to emulate it: factors and products
-        are rounded to the dtype of the logits then, as they are elsewhere.
+        This is the dtype of the logits, or float32 on a CPU that would have to emulate it. Factors and
+        products are then still rounded to the dtype of the logits, as they are elsewhere.
         """
         dtype = torch.float32 if _emulated(tensors[0], self.dtype) else self.dtype
         return [None if x is None else x.to(self.dtype).to(dtype) for x in tensors]
@@ -47,7 +47,7 @@ class Head(NamedTuple):
         return torch.addmm(bias, hidden, weight.t(), out=out)
 
     def scale_(self, z: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"] | None:
-        """Apply softcap and temperature; return the derivative of the softcap, if there is one."""
+        """Apply softcap and temperature in place; return the derivative of the softcap, if there is one."""
         slope = None
         if self.softcap is not None:
             z.div_(self.softcap).tanh_()
@@ -59,7 +59,7 @@ class Head(NamedTuple):
 
 
 def _emulated(x: Tensor | None, dtype: torch.dtype) -> bool:
-    """Tell whether this CPU multiplies in float32, and slowly, what is in another dtype."""
+    """Tell whether this CPU lacks products in a dtype, and would compute them in float32, slowly."""
     if x is None or x.device.type != "cpu":
         return False
     native = {
@@ -70,9 +70,9 @@ def _emulated(x: Tensor | None, dtype: torch.dtype) -> bool:
 
 
 class HeadGradients:
-    """Gradients of hidden states, weight and bias; None where not needed.
+    """Gradients of hidden states, weight and bias; None for those not needed.
 
-    Sums of several chunks are in `dtype`, as sums of rounded numbers would drift.
+    Several chunks are summed in `dtype`, because sums of rounded numbers would drift.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class HeadGradients:
         hidden: Float[Tensor, "chunk dim"],
         weight: Float[Tensor, "vocab dim"],
     ) -> None:
-        """Take in the gradient with respect to the logits of some rows."""
+        """Add what the gradient with respect to the logits of some rows contributes."""
         if self.bias is not None:
             self.bias.add_(grad.sum(0, dtype=self.bias.dtype))
         g = grad.to(hidden.dtype)
@@ -105,8 +105,8 @@ class HeadGradients:
 
     def finish(self, *like: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the gradients in the dtypes of the tensors they belong to."""
-        made = zip((self.hidden, self.weight, self.bias), like, strict=True)
-        return tuple(None if g is None or x is None else g.to(x.dtype) for g, x in made)
+        pairs = zip((self.hidden, self.weight, self.bias), like, strict=True)
+        return tuple(None if g is None or x is None else g.to(x.dtype) for g, x in pairs)
 
 
 def _add_product_(total: Tensor, a: Tensor, b: Tensor) -> None:

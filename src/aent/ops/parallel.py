@@ -1,7 +1,7 @@
 """Token statistics of a vocabulary that is split over ranks (tensor-parallel output layers).
 
-Every rank holds the logits of a slice of the tokens, or the output weight that makes them; logits
-are never gathered. Of each row, only numbers are summed over the ranks (`P` = 15 pivots):
+Every rank holds the logits of a slice of the vocabulary, or the slice of the output weight that computes
+them. Logits are never gathered; the ranks only sum a few numbers per row (`P` = 15 pivots):
 
     when                     all-reduced per row                     times
     start                    max logit, target logit                 1
@@ -9,8 +9,8 @@ are never gathered. Of each row, only numbers are summed over the ranks (`P` = 1
     subset: search           weight of tokens >= each of P pivots    8 (16 in float64)
     subset: what is kept     weight above, ties, Σ e, Σ e y above    1
 
-That is at most 11 all-reduces and about 1 KB a row, for `CHUNK` logits at a time, and one gather of
-two integers a call. Backward needs none from logits, one of [rows, dim] from hidden states.
+That is at most 11 all-reduces for every `CHUNK` logits, about 1 KB per row, and one gather of two integers
+per call. Backward needs no all-reduce from logits, and one of [rows, dim] from hidden states.
 """
 
 from typing import NamedTuple
@@ -30,9 +30,9 @@ from aent.ops.stats import TokenStats
 from aent.subsets import Full, Rule, Subset, ascending, rule_of
 
 CHUNK = 1 << 25
-"""Logits worked on at a time, of the rank that holds most."""
+"""Number of logits processed at a time, on the rank with the widest slice."""
 DIGIT = 4
-"""Bits of the threshold found by one all-reduce, of ``2**DIGIT - 1`` numbers a row."""
+"""Bits of the threshold that one all-reduce of ``2**DIGIT - 1`` numbers per row determines."""
 
 
 def parallel_token_stats(
@@ -45,10 +45,10 @@ def parallel_token_stats(
 ) -> TokenStats:
     """Compute `aent.ops.token_stats` (nats) of logits whose vocabulary is split over `group`.
 
-    Rank r holds the columns ``[Σ_{i<r} width_i, Σ_{i<=r} width_i)``; widths may differ. Cut columns
-    off that only pad the vocabulary: they would count as tokens. `targets` are ids in the whole
-    vocabulary. Rows, targets and options are the same on all ranks, and so are the results, bit for
-    bit. The gradient is that of a loss which every rank computes alike, not of the ranks' sum.
+    Rank r holds the columns ``[Σ_{i<r} width_i, Σ_{i<=r} width_i)``; widths may differ. Remove columns that
+    only pad the vocabulary, because they would count as tokens. `targets` are ids in the whole vocabulary.
+    Rows, targets and options must be the same on all ranks; the results then are too, bit for bit. The
+    gradient is that of one loss which every rank computes identically, not of a sum over ranks.
 
     Raises:
         InputError: as `aent.ops.token_stats`; also on a subset of your own, ranks that hold
@@ -77,9 +77,9 @@ def parallel_linear_token_stats(
 ) -> TokenStats:
     """Compute `aent.ops.linear_token_stats` (nats) of an output weight split over `group` by rows.
 
-    See `parallel_token_stats` for which rank holds what. `hidden` is the same on all ranks. Its
-    gradient comes back summed over the ranks (in float32), whole on each of them: it must not be
-    reduced again. The gradients of `weight_shard` and `bias` are those of this rank's slice.
+    See `parallel_token_stats` for which rank holds what. `hidden` is the same on all ranks. Its gradient is
+    already summed over the ranks (in float32) on each of them, so do not reduce it again. The gradients of
+    `weight_shard` and `bias` are those of this rank's slice.
 
     Raises:
         InputError: as `aent.ops.linear_token_stats` and `parallel_token_stats`.
@@ -105,39 +105,39 @@ class _Shard(NamedTuple):
     start: int
     width: int
     step: int
-    """Rows worked on at a time: the same on all ranks, as they meet in collectives."""
+    """Rows processed at a time: the same on all ranks, because they meet in collectives."""
     rule: Rule
     """What the subset keeps of the whole vocabulary."""
 
     def columns(self, targets: Int[Tensor, " rows"]) -> tuple[Int[Tensor, "rows 1"], Bool[Tensor, "rows 1"]]:
-        """Return the columns of the targets, and which are here; the others' are any."""
+        """Return the columns of the targets and a mask of those on this rank; other columns are arbitrary."""
         columns = (targets - self.start)[:, None]
         here = (columns >= 0) & (columns < self.width)
         return columns.clamp(0, self.width - 1), here
 
     def sum(self, *numbers: Tensor) -> tuple[Tensor, ...]:
-        """Sum columns of numbers over the ranks, in float64."""
+        """Sum columns of numbers over the ranks in float64."""
         summed = torch.cat(numbers, -1).double()
         dist.all_reduce(summed, group=self.group)
         return summed.split([x.shape[-1] for x in numbers], -1)
 
 
 def _shard(rows: Tensor, width: int, subset: Subset, group: dist.ProcessGroup | None) -> _Shard:
-    """Let the ranks know of each other's widths."""
+    """Exchange the widths of the ranks and return this rank's shard; raises `InputError`."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_rank(group) < 0:
         raise InputError(
-            "this process is in no process group that holds the vocabulary; call"
-            " torch.distributed.init_process_group first and give a `group` of which it is part,"
+            "this process belongs to no process group that holds the vocabulary; call"
+            " torch.distributed.init_process_group first and pass a `group` that it belongs to,"
             " or use the doors of aent.ops, which need no group."
         )
-    here = torch.tensor([len(rows), width], device=rows.device)
-    there = [torch.empty_like(here) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(there, here, group=group)
-    lengths, widths = zip(*torch.stack(there).tolist(), strict=True)
+    shape = torch.tensor([len(rows), width], device=rows.device)
+    shapes = [torch.empty_like(shape) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(shapes, shape, group=group)
+    lengths, widths = zip(*torch.stack(shapes).tolist(), strict=True)
     if len(set(lengths)) > 1:
         raise InputError(
             f"the ranks hold {list(lengths)} rows; all ranks of `group` must hold the same rows,"
-            " each for its own slice of the vocabulary."
+            " each of them for its own slice of the vocabulary."
         )
     vocab, start = sum(widths), sum(widths[: dist.get_rank(group)])
     step = max(1, CHUNK // max(widths))
@@ -151,20 +151,20 @@ def _shard(rows: Tensor, width: int, subset: Subset, group: dist.ProcessGroup | 
 
 
 class _Parallel(Arithmetic):
-    """Any device; the subsets whose `Rule` is known. All ranks work on the same rows at the same time."""
+    """Any device; the subsets whose `Rule` is known. All ranks process the same rows at the same time."""
 
     def __init__(self, subset: Subset, head: Head, shard: _Shard) -> None:
         super().__init__(subset, head)
         self.shard = shard
 
     def chunk_rows(self, z: Tensor, vocab: int) -> int:
-        """Return how many rows are worked on at a time: the same on all ranks."""
+        """Return how many rows are processed at a time: the same on all ranks."""
         return self.shard.step
 
     def measure(
         self, z: Float[Tensor, "rows shard"], targets: Int[Tensor, " rows"], out: Float[Tensor, "rows 8"]
     ) -> None:
-        """Fill `out` with the columns of `RowStats`, of the whole rows."""
+        """Fill `out` with the columns of `RowStats`, for whole rows."""
         for rows in slices(len(z), self.shard.step):
             block = z[rows].to(out.dtype, copy=True)
             self.head.scale_(block)
@@ -202,7 +202,7 @@ def _measure(
     shard: _Shard,
     out: Float[Tensor, "rows 8"],
 ) -> None:
-    """Fill `out` with the statistics of rows over all ranks; overwrites `tokens`."""
+    """Fill `out` with the statistics of the rows over all ranks; overwrites `tokens`."""
     columns, here = shard.columns(targets)
     target = tokens.gather(-1, columns).masked_fill_(~here, -torch.inf)
     extremes = torch.cat([tokens.amax(-1, keepdim=True), target], -1)
@@ -220,7 +220,7 @@ def _measure(
         needed = shard.rule.mass if by_mass else shard.rule.kept
         rank = _Ranking(tokens, peak, total, by_mass=by_mass)
         threshold = _search(rank, needed, shard)
-        e.mul_(tokens.gt_(threshold))  # what is tied at the threshold is added below, alike on all ranks
+        e.mul_(tokens.gt_(threshold))  # tokens tied at it are added below, identically on all ranks
         sums = e.sum(-1, keepdim=True), torch.linalg.vecdot(e, y)[:, None]
         above, tied, kept_total, moment = shard.sum(rank.above(threshold), rank.tied(threshold), *sums)
         places = ((needed - above) / rank.unit(threshold)).ceil().minimum(tied)
@@ -248,15 +248,15 @@ class _Ranking:
             self.mass = torch.nn.functional.pad(masses, (1, 0))
 
     def at_least(self, logits: Tensor) -> Tensor:
-        """Weigh the tokens at or above each of some logits."""
+        """Return the weight of the tokens at or above each of some logits."""
         return self._weigh(self._count(logits, right=True))
 
     def above(self, logits: Tensor) -> Tensor:
-        """Weigh the tokens above."""
+        """Return the weight of the tokens above each of some logits."""
         return self._weigh(self._count(logits, right=False))
 
     def tied(self, logits: Tensor) -> Tensor:
-        """Count the tokens with just these logits."""
+        """Count the tokens that have exactly these logits."""
         return self._count(logits, right=True) - self._count(logits, right=False)
 
     def unit(self, logits: Tensor) -> Tensor:
@@ -278,10 +278,10 @@ _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
 def _search(rank: _Ranking, needed: float, shard: _Shard) -> Float[Tensor, "rows 1"]:
-    """Return the largest logit of each row at or above which the tokens weigh what is needed.
+    """Return the largest logit of each row at or above which the tokens weigh at least `needed`.
 
-    Floats are in the order of their bits, read as sign and magnitude: `DIGIT` bits are found at a
-    time, the highest first. That is exact, and takes as long whatever the logits are.
+    Floats are ordered by their bits, read as sign and magnitude. The search determines `DIGIT` bits at a
+    time, the highest first. It is exact, and its cost does not depend on the logits.
     """
     dtype = rank.peak.dtype
     infinity = int(torch.tensor(torch.inf, dtype=dtype).view(_BITS[dtype]))

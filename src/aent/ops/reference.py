@@ -1,6 +1,7 @@
-"""The formulas, left to autograd in float64: what every other backend is checked against.
+"""The plain formulas, differentiated by autograd in float64: what every other backend is checked against.
 
-The cut alone is made as the others make it, on float32 for what is no float64: what ties there ties.
+Only the cut is computed as in the other backends: on float32 unless the logits are float64. So the same
+tokens are tied.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ def token_stats(
     temperature: float,
     overwrite: bool = False,
 ) -> TokenStats:
-    """See `aent.ops.token_stats` (nats). What `overwrite` asks for is refused before."""
+    """See `aent.ops.token_stats` (nats), which refuses `overwrite` for this backend."""
     assert not overwrite
     dtype = statistics_dtype(logits)
     scaled = logits.to(dtype) / temperature
@@ -48,7 +49,7 @@ def linear_token_stats(
 ) -> TokenStats:
     """See `aent.ops.linear_token_stats` (nats).
 
-    Called inside `gather`; backward is autograd's and does not enter it anew.
+    Called inside `gather`; backward is autograd's and does not enter it again.
     """
     logits = torch.nn.functional.linear(hidden, weight, bias)
     logits = logits.to(statistics_dtype(logits))

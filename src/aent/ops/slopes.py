@@ -1,4 +1,4 @@
-"""How the entropy of a token's distribution answers to its logits: what a controller needs to look ahead."""
+"""How the entropy of a token's distribution depends on its logits: what a controller needs to look ahead."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,9 +16,9 @@ from aent.ops.head import Head
 from aent.subsets import Full, Subset
 
 MOST = 4096
-"""Rows that are measured, evenly spaced where there are more: their means are what is asked for."""
+"""Rows that are measured, evenly spaced if there are more, because only their means are of interest."""
 CHUNK = 1 << 20
-"""Logits made at a time."""
+"""Number of logits computed at a time."""
 
 
 class EntropySlopes(NamedTuple):
@@ -49,31 +49,32 @@ def entropy_slopes(
 ) -> EntropySlopes:
     """Measure the slopes of the (clamped) entropy of at most `MOST` rows, evenly spaced.
 
-    With q the policy renormalised on the subset of weights w, z the logits after the temperature and
-    H in nats: ``g_j = dH/dz_j = -w_j q_j (log q_j + H)``. A softcap enters as the derivative of
-    ``c tanh(z / c)``, squared, as both changes of logits that are compared go through it.
+    Let q be the policy renormalized on the subset with weights w, z the logits after the temperature, and H
+    in nats. Then ``g_j = dH/dz_j = -w_j q_j (log q_j + H)``. A softcap enters as the squared derivative of
+    ``c tanh(z / c)``, because both of the compared changes of the logits pass through it.
 
-    A policy-gradient step on one token with advantage A moves the logits along ``A ([j = t] - p_j)``, and
-    so the entropy, to first order, by ``A (target - mean)``; a step along the entropy's own gradient moves
-    it by ``square``.
+    A policy-gradient step on one token with advantage A moves the logits along ``A ([j = t] - p_j)``. To
+    first order it changes the entropy by ``A (target - mean)``. A step along the entropy's own gradient
+    changes it by ``square``.
 
-    Source: the derivatives are those of arXiv 2509.03493's clamped entropy; comparing the two steps is ours.
+    Source: the derivatives are those of the clamped entropy of arXiv 2509.03493; comparing the two steps is
+    ours.
 
     Raises:
         InputError: on shapes or dtypes that do not fit, or targets outside the vocabulary.
     """
     head = Head(statistics_dtype(hidden), temperature, softcap)
     stride = max(1, -(-len(hidden) // MOST))
-    found = hidden.new_zeros(3, len(hidden), dtype=head.dtype)
+    slopes = hidden.new_zeros(3, len(hidden), dtype=head.dtype)
     with gather(), no_autocast(hidden):
         require_head(hidden, weight, bias)
         require_targets(targets, "hidden", hidden, vocab=len(weight))
-        made = [None if x is None else x.to(head.dtype) for x in (weight, bias)]
+        w, b = (None if x is None else x.to(head.dtype) for x in (weight, bias))
         for rows in slices(len(hidden[::stride]), max(1, CHUNK // len(weight))):
             h, t = hidden[::stride][rows], targets[::stride][rows]
-            z = torch.nn.functional.linear(h.to(head.dtype), made[0], made[1])  # type: ignore[arg-type]
-            found[:, ::stride][:, rows] = _sums(z, head.scale_(z), t, subset)
-    return EntropySlopes(*found)
+            z = torch.nn.functional.linear(h.to(head.dtype), w, b)  # type: ignore[arg-type]
+            slopes[:, ::stride][:, rows] = _sums(z, head.scale_(z), t, subset)
+    return EntropySlopes(*slopes)
 
 
 @torch.no_grad()
@@ -84,9 +85,9 @@ def logit_slopes(
     subset: Subset = Full(),
     temperature: float = 1.0,
 ) -> EntropySlopes:
-    """Measure what `entropy_slopes` does for logits that are there already, all rows of them.
+    """Measure the same as `entropy_slopes` for existing logits, on all of their rows.
 
-    A softcap inside the logits does not enter: both steps are then taken behind it.
+    A softcap that was applied to the logits is ignored: both steps are then taken after it.
 
     Raises:
         InputError: on logits that are not floating point, or targets that do not fit them.

@@ -1,4 +1,4 @@
-"""What is known of the policy at one token."""
+"""Statistics of the policy at one token."""
 
 from typing import NamedTuple
 
@@ -15,18 +15,18 @@ class TokenStats(NamedTuple):
     logp: Float[Tensor, "*batch"]
     """Log-probability of the target under the full policy."""
     entropy: Float[Tensor, "*batch"]
-    """Clamped entropy: that of the policy renormalised on the subset."""
+    """Clamped entropy: the entropy of the policy renormalized on the subset."""
     full_entropy: Float[Tensor, "*batch"]
-    """Entropy of the full policy. A measurement: it never carries gradient.
+    """Entropy of the full policy. This is a measurement and never carries gradient.
 
-    With ``subset=Full()`` `entropy` is the same number, and does.
+    With ``subset=Full()``, `entropy` is the same number and does carry gradient.
     """
 
 
 class TokenLoss(NamedTuple):
-    """A loss that is a sum over tokens, and what was measured on the way."""
+    """A loss summed over tokens, and the statistics measured along the way."""
 
     loss: Float[Tensor, ""]
-    """The sum; it alone carries gradient."""
+    """The sum; only this carries gradient."""
     stats: TokenStats
-    """Measurements, without gradient."""
+    """Measurements without gradient."""

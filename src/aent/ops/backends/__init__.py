@@ -1,1 +1,1 @@
-"""How the statistics of tokens are computed: portable, compiled for CPUs, and on GPUs."""
+"""The ways of computing the statistics of tokens: portable, compiled for CPUs, and on GPUs."""

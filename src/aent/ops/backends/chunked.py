@@ -1,4 +1,4 @@
-"""The portable backend: block by block, in torch and numpy (`aent.ops.closed_form`)."""
+"""The portable backend: block by block in torch and numpy (`aent.ops.closed_form`)."""
 
 from collections.abc import Iterator
 
@@ -10,23 +10,23 @@ from aent.ops.closed_form import Scratch, differentiate_, measure_, slices
 from aent.subsets import rule_of
 
 BLOCK = 1 << 18
-"""Elements worked on at a time on a CPU: they fit a core's cache and are many to one call."""
+"""Elements processed at a time on a CPU: they fit a core's cache, and are many for one call."""
 
 CHUNK = 1 << 20
-"""float32 elements of a chunk of logits in the linear doors on a CPU; of 16 bits, twice as many."""
+"""float32 elements in a chunk of logits of the linear doors on a CPU; twice as many if they have 16 bits."""
 
 CHUNK_ROWS = 128
-"""Fewest float32 rows of a chunk on a CPU: each chunk reads and writes the whole gradient of the weight."""
+"""Fewest float32 rows in a chunk on a CPU: every chunk reads and writes the whole gradient of the weight."""
 
 ACCELERATOR = 1 << 26
-"""Elements of a block and of a chunk elsewhere, where calls cost more than memory."""
+"""Elements of a block and of a chunk on other devices, where calls cost more than memory."""
 
 
 class Chunked(Arithmetic):
     """Any device, any floating point dtype, any subset."""
 
     def chunk_rows(self, z: Tensor, vocab: int) -> int:
-        """Return how many rows of logits the linear door is to make at a time."""
+        """Return how many rows of logits the linear door computes at a time."""
         if z.device.type != "cpu":
             return ACCELERATOR // vocab
         return max(CHUNK_ROWS, CHUNK // vocab) * 4 // self.head.dtype.itemsize
@@ -57,7 +57,7 @@ class Chunked(Arithmetic):
 
 
 def _blocks(z: Float[Tensor, "rows vocab"]) -> Iterator[tuple[slice, Tensor, Scratch]]:
-    """Give some rows at a time and room for three blocks, the same every time."""
+    """Yield some rows at a time, with memory for three blocks that is reused."""
     size = BLOCK if z.device.type == "cpu" else ACCELERATOR
     step = max(1, min(len(z), size // z.shape[1]))
     room = [z.new_empty(step, z.shape[1], dtype=statistics_dtype(z)) for _ in range(3)]

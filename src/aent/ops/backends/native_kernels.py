@@ -1,12 +1,12 @@
 """The arithmetic of `aent.ops.closed_form` in one walk over each row, compiled by numba.
 
-Forward reads a row once: a sample of it brackets the cut; then, block by block while the block is in
-the nearest cache, sums are taken of all tokens and of those above the bracket, and the few inside it
-are put aside, among which the cut is found exactly. A bracket that misses is moved and the row is
-read again, so that the cut is always exact. Backward reads once and writes once.
+Forward reads a row once. A sample of the row brackets the cut. Then it goes through the row block by block,
+each in the nearest cache: it sums over all tokens and over those above the bracket, and puts the few inside
+the bracket aside. The exact cut is among these. If the bracket missed, it is moved and the row is read again,
+so the cut is always exact. Backward reads once and writes once.
 
-The one fast-math licence for sums is to add in any order; minus infinity and NaN keep their meaning.
-A row with NaN, with +inf, or without any finite logit has NaN for its statistics, and no other has.
+Fast-math is limited to sums, which may add in any order; minus infinity and NaN keep their meaning. The
+statistics of a row are NaN if it contains NaN or +inf or has no finite logit, and only then.
 """
 
 import math
@@ -24,19 +24,19 @@ from aent.ops.closed_form import Kept, RowStats
 f32, i32 = np.float32, np.int32
 Number = float | np.floating[Any]
 _jit = partial(numba.njit, cache=True, nogil=True, error_model="numpy")
-_intrinsic: Any = intrinsic  # what it makes takes one argument less, which types cannot tell
+_intrinsic: Any = intrinsic  # its result takes one argument less, which types cannot express
 _sums_in_any_order = {"reassoc", "contract", "nsz"}
 
 LOGP, FULL_ENTROPY, ENTROPY, PEAK, TOTAL, KEPT_TOTAL, THRESHOLD, SHARE = range(len(RowStats._fields))
-FIRST = len(RowStats._fields) - len(Kept._fields)  # of the columns that backward is given
+FIRST = len(RowStats._fields) - len(Kept._fields)  # of the columns that backward receives
 OWN = -1
-"""As `kept`: the cut of each row is there already, in the columns of the threshold and the share."""
+"""A value of `kept`: the columns of the threshold and the share already hold the cut of each row."""
 
-BLOCK = 512  # logits: sums so short that float32 does, in as few lanes as a CPU may have
-LINE = 16  # logits of a cache line
-SAMPLE = 256  # lines
+BLOCK = 512  # logits: sums short enough for float32, even with the fewest lanes that a CPU may have
+LINE = 16  # logits in a cache line
+SAMPLE = 256  # lines in a sample
 SMALL = 4096  # logits: shorter rows are not worth a sample
-BINS = 2048  # at most, in one round of the search for the cut
+BINS = 2048  # upper limit in one round of the search for the cut
 
 ZERO, ONE, INF = f32(0), f32(1), f32(np.inf)
 LOWEST = f32(np.finfo(f32).min)
@@ -51,7 +51,7 @@ P2, P1, P0 = f32(4.1665795894e-2), f32(1.6666665459e-1), f32(5.0000001201e-1)
 
 @_intrinsic
 def _inside(context, row, start, low, high):
-    """Return 64 bits, which of ``row[start : start + 64]`` lie in [low, high]: vector compares."""
+    """Return a 64-bit mask of the ``row[start : start + 64]`` that lie in [low, high], by vector compares."""
     lanes = ir.VectorType(ir.FloatType(), 64)
 
     def generate(context, builder, signature, args):
@@ -72,7 +72,7 @@ def _inside(context, row, start, low, high):
 
 @_intrinsic
 def _lowest_bit(context, bits):
-    """Return the place of the lowest set bit."""
+    """Return the position of the lowest set bit."""
 
     def generate(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
@@ -82,7 +82,7 @@ def _lowest_bit(context, bits):
 
 @_jit(forceinline=True)
 def _key(x):
-    """Map floats to integers in the same order; the two zeros are one number."""
+    """Map floats to integers in the same order; both zeros map to one number."""
     bits = f32(x + ZERO).view(i32)
     return i32(bits ^ ((bits >> i32(31)) & i32(0x7FFFFFFF)))
 
@@ -94,7 +94,7 @@ def _value(key):
 
 @_jit(forceinline=True, fastmath={"contract"})
 def _exp(d):
-    """``exp d`` for FLOOR <= d <= 0, within 2 units in the last place; 0 at FLOOR; NaN of NaN."""
+    """Return ``exp d`` for FLOOR <= d <= 0, within 2 units in the last place; 0 at FLOOR; NaN for NaN."""
     shifted = d * LOG2E + MAGIC
     n = shifted - MAGIC
     r = d - n * LN2_HIGH
@@ -114,7 +114,7 @@ def _largest(z):
 
 @_jit(fastmath=_sums_in_any_order)
 def _sums(z, peak, low, high):
-    """Return Σ e, Σ e y; the same above `high`; and how many lie below `low`."""
+    """Return Σ e and Σ e y, the same two sums above `high`, and how many logits lie below `low`."""
     s = t = s_high = t_high = below = ZERO
     for i in range(z.size):
         x = z[i]
@@ -148,7 +148,7 @@ def _collect(z, low, high, band, found):
 
 
 class _Room(NamedTuple):
-    """Memory for every row; what a row does not touch costs nothing."""
+    """Memory shared by all rows; the part that a row does not touch costs nothing."""
 
     band: np.ndarray
     keys: np.ndarray
@@ -156,7 +156,7 @@ class _Room(NamedTuple):
 
 
 class _Swept(NamedTuple):
-    """What one walk over a row finds. With y = logit - peak, and kept all above the band."""
+    """What one walk over a row returns, with y = logit - peak; everything above the band is kept."""
 
     peak: Number
     total: Number  # Σ exp y
@@ -169,7 +169,7 @@ class _Swept(NamedTuple):
 
 @_jit()
 def _sweep(z, low, high, band):
-    """Walk over the row once, putting the band [low, high] aside."""
+    """Walk over the row once and put the band [low, high] aside."""
     peak = LOWEST
     s = t = s_high = t_high = below = 0.0
     found = 0
@@ -191,9 +191,9 @@ def _sweep(z, low, high, band):
 
 @_jit()
 def _reach(keys, weights, wanted):
-    """From the largest key down, find where the weight reaches `wanted`; overwrites both arrays.
+    """Find the key at which the weight, summed from the largest key down, reaches `wanted`.
 
-    Returns the key and the weight above it. Each round leaves the keys of one bin.
+    Returns the key and the weight above it; overwrites both arrays. Each round keeps the keys of one bin.
     """
     mass = np.empty(BINS)
     above = 0.0
@@ -227,7 +227,7 @@ def _reach(keys, weights, wanted):
 
 @_jit()
 def _kth_largest(values, k, room):
-    """Return the value, and how many are above it."""
+    """Return the k-th largest value and how many are above it."""
     keys, weights = room.keys[: values.size], room.weights[: values.size]
     for i in range(values.size):
         keys[i] = _key(values[i])
@@ -238,7 +238,7 @@ def _kth_largest(values, k, room):
 
 @_jit()
 def _band_sums(band, peak, threshold):
-    """Return Σ e and Σ e y above the threshold, and how many are tied at it."""
+    """Return Σ e and Σ e y above the threshold, and how many logits are tied at it."""
     s = t = 0.0
     tied = 0
     for start in range(0, band.size, BLOCK):
@@ -252,7 +252,7 @@ def _band_sums(band, peak, threshold):
 
 @_jit()
 def _bracket(z, kept, room):
-    """Return bounds between which the `kept`-th largest logit lies, very probably (4 sigma)."""
+    """Return bounds between which the `kept`-th largest logit very probably lies (4 sigma)."""
     if z.size < SMALL:
         return -INF, INF
     lines = min(SAMPLE, z.size // 128)
@@ -274,21 +274,21 @@ def _bracket(z, kept, room):
 
 @_jit()
 def _bounds(z, kept, mass, given, room):
-    """Return the band to put aside; what lies above it is kept."""
+    """Return the band to put aside; everything above it is kept."""
     if kept == OWN:
         return given, given
     if kept < z.size:
         return _bracket(z, kept, room)
     if mass < 1:
-        return INF, INF  # nothing to put aside, and nothing kept: the total comes first
-    return INF, -INF  # nothing to put aside, and everything kept
+        return INF, INF  # put nothing aside, keep nothing: the total comes first
+    return INF, -INF  # put nothing aside, keep everything
 
 
 @_jit()
 def _nucleus(z, swept, mass, room):
-    """Put the largest logits aside; return how many, the least of the nucleus, the places left there.
+    """Put the largest logits aside; return how many, the smallest of the nucleus, and the places left there.
 
-    Those not put aside have at most half of the probability that the nucleus leaves out.
+    The others have at most half of the probability that the nucleus leaves out.
     """
     floor = f32(swept.peak + math.log((1 - mass) * swept.total / (2 * z.size)))
     found = _collect(z, floor, INF, room.band, np.int64(0))
@@ -312,7 +312,7 @@ def _measure_row(z, target, kept, mass, room, out):
         if not 0 < swept.total < np.inf:
             out[:] = np.nan
             return
-        if counted and drop < swept.below:  # the bracket missed; at most once
+        if counted and drop < swept.below:  # the bracket missed, which happens at most once
             low, high = -INF, _value(i32(_key(low) - 1))
         elif counted and drop >= swept.below + swept.found:
             low, high = _value(i32(_key(high) + 1)), INF
@@ -343,8 +343,8 @@ def _measure_row(z, target, kept, mass, room, out):
 def measure(z, targets, out, kept, mass):
     """Fill `out` with the statistics (`aent.ops.closed_form.RowStats`) of the rows `z`, float32.
 
-    Kept are the `kept` largest logits of a row; with `kept` its size, the nucleus of `mass`, where 1
-    keeps all; with `kept` OWN, what the cuts in `out` say.
+    This keeps the `kept` largest logits of a row. If `kept` is the size of the row, it keeps the nucleus of
+    `mass`, where 1 keeps everything; if `kept` is OWN, it keeps what the cuts in `out` say.
     """
     vocab = z.shape[1]
     room = _Room(np.empty(vocab, f32), np.empty(vocab, i32), np.empty(vocab, f32))
@@ -364,10 +364,10 @@ def _slopes(z, peak, threshold, share, entropy_slope, offset, logp_slope, out):
 
 @_jit()
 def differentiate(z, targets, kept, grads, out):
-    """Write the gradient with respect to the rows `z`, given those of (logp, entropy); see `rows`.
+    """Write the gradient with respect to the rows `z`, given those of (logp, entropy).
 
-    `kept` are the columns of `aent.ops.closed_form.Kept`. `out` may be `z`. A row whose gradients are 0, as
-    those of padding are, is not read.
+    `aent.ops.closed_form` has the formula; `kept` holds the columns of its `Kept`. `out` may be `z`. A row
+    whose gradients are 0, such as padding, is not read.
     """
     block = np.empty(BLOCK, f32)
     for row in range(len(z)):
@@ -381,7 +381,7 @@ def differentiate(z, targets, kept, grads, out):
         entropy_slope, logp_slope = -grad_entropy / kept_total, grad_logp / total
         for start in range(0, z.shape[1], BLOCK):
             here, there = z[row, start : start + BLOCK], out[row, start : start + BLOCK]
-            done = block[: here.size]  # apart from `z` and `out`, so that both loops are vectorised
+            done = block[: here.size]  # separate from `z` and `out`, so that both loops are vectorized
             _slopes(here, peak, threshold, share, entropy_slope, offset, logp_slope, done)
             for i in range(there.size):
                 there[i] = done[i]

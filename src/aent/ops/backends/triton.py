@@ -1,8 +1,9 @@
-"""The Triton backend: the arithmetic around `aent.ops.backends.triton_launch`. For NVIDIA GPUs.
+"""The Triton backend, for NVIDIA GPUs: the arithmetic around `aent.ops.backends.triton_launch`.
 
-Logits are read in their own dtype, never copied.
-Statistics are float32. A softcap, or a subset of your own, is computed by torch on float32 copies
-of some rows at a time; the kernels do the rest.
+The kernels read logits in their own dtype, without a copy, and compute float32 statistics. torch computes a
+softcap or a subset of your own on float32 copies of some rows at a time; the kernels do the rest.
+
+No GPU has run this code yet: it has been tested in Triton's interpreter only.
 """
 
 import os
@@ -20,7 +21,7 @@ from aent.ops.head import Head
 from aent.subsets import Subset, rule_of
 
 CHUNK = 1 << 26
-"""Elements of a chunk of logits in the linear door, and of a float32 copy."""
+"""Elements in a chunk of logits of the linear door, and in a float32 copy."""
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -55,7 +56,7 @@ class Triton(Arithmetic):
     """NVIDIA GPUs; float32, bfloat16 and float16; any subset."""
 
     def chunk_rows(self, z: Tensor, vocab: int) -> int:
-        """Return how many rows of logits the linear door is to make at a time."""
+        """Return how many rows of logits the linear door computes at a time."""
         return CHUNK // vocab
 
     def measure(
@@ -84,17 +85,17 @@ class Triton(Arithmetic):
         launch, z, targets = _launch(), _in_rows(z), targets.contiguous()
         kept, grads = kept.contiguous(), grads.contiguous()
         if self.head.softcap is None and rule_of(self.subset, z.shape[1]).kind != "own":
-            there = _in_rows(out)
-            launch.differentiate(z, targets, kept, grads, self.head.temperature, there)
-            if there is not out:
-                out.copy_(there)
+            contiguous = _in_rows(out)
+            launch.differentiate(z, targets, kept, grads, self.head.temperature, contiguous)
+            if contiguous is not out:
+                out.copy_(contiguous)
             return
         for rows, scaled, slope in self._scaled(z):
             launch.differentiate(scaled, targets[rows], kept[rows], grads[rows], 1.0, scaled)
             out[rows] = scaled if slope is None else scaled.mul_(slope)
 
     def _scaled(self, z: Tensor) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-        """Give some rows at a time after softcap and temperature, in float32, and the softcap's slope."""
+        """Yield some rows at a time in float32 after softcap and temperature, and the cap's derivative."""
         for rows in slices(len(z), max(1, CHUNK // z.shape[1])):
             scaled = z[rows].to(torch.float32, copy=True)
             slope = self.head.scale_(scaled)
@@ -102,7 +103,7 @@ class Triton(Arithmetic):
 
 
 def _in_rows(x: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
-    """Return the tensor, or a copy whose rows lie together."""
+    """Return the tensor, or a copy of it if its rows are not contiguous."""
     return x if x.stride(-1) == 1 else x.contiguous()
 
 

@@ -1,21 +1,21 @@
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
 # pyright: reportOperatorIssue=false
-"""The kernels of the Triton backend: a walk over each row forward, a read and a write backward.
+"""The kernels of the Triton backend: one walk over each row in forward, one read and one write in backward.
 
-**The cut is exact.** Logits are compared as they are (division by a temperature keeps their order),
-in the order of integer keys. A sample of the row proposes a bracket of keys. One walk over the row
-takes every sum, counts what lies below the bracket and queues what lies inside it. If the cut is
-inside and the queues held all that is, the cut is found among the queued. If not, what was counted
-says on which side of the bracket the cut is, and the next bracket is put there. Each walk shrinks
-the interval of keys that is known to hold the cut: the search ends, and at the cut. A sample misses
-about once in 10^4 rows; only then is a row walked again, out of the L2 cache.
+**The cut is exact.** Raw logits are compared (dividing by a temperature keeps their order), by integer keys
+in the same order. A sample of the row proposes a bracket of keys. One walk over the row computes every sum,
+counts the tokens below the bracket and queues those inside it. If the cut is inside and the queues had room
+for all of them, the exact cut is found among the queued tokens. Otherwise the counts say on which side of the
+bracket the cut is, and the next bracket goes there. Each walk shrinks the interval of keys that is known to
+contain the cut, so the search ends at the cut. A sample misses about once in 10^4 rows; only then is a row
+walked again, from the L2 cache.
 
-**The mass of TopP** is added in integers, of 2^-42 of the largest probability, so that the cut does
-not depend on the order of additions. It costs two walks more, for the largest logit and the whole
-mass, and one for each halving of the bracket until the queues hold it (about 10).
+**The mass of TopP** is added in integers, in units of 2^-42 of the largest probability, so that the cut does
+not depend on the order of additions. It costs two more walks, for the largest logit and the whole mass, and
+one walk for each halving of the bracket until its tokens fit into the queues (about 10).
 
-**Sums** are taken relative to the target's logit or the largest of the sample. If the largest of
-the row turns out to be more than 2^8 times as probable, the row is walked again relative to it.
+**Sums** are relative to the target's logit or the largest logit of the sample. If the largest logit of the
+row turns out to be more than 2^8 times as probable, the row is walked again relative to it.
 
 Names: p_ pointers, b_ blocks in registers, m_ masks, i_ indices. Nothing is added atomically.
 """
@@ -28,7 +28,8 @@ import triton.language as tl
 __all__ = ["backward", "forward"]
 
 LN2 = tl.constexpr(math.log(2))
-FLOOR = tl.constexpr(-1e4)  # 2 to it is 0, and 0 times it is 0: it stands in for -inf
+FLOOR = tl.constexpr(-1e4)  # stands in for -inf: 2 to the power of it is 0, and 0 times it is 0
+LOWEST, HIGHEST = tl.constexpr(-2139095041), tl.constexpr(2139095040)  # the keys of -inf and inf
 SLACK = tl.constexpr(8.0)  # bits
 UNIT_BITS = tl.constexpr(42.0)
 UNIT = tl.constexpr(2.0**42)  # a mass of 1: 2^20 tokens of it fit int64
@@ -39,7 +40,7 @@ ALL = tl.constexpr(tl.PropagateNan.ALL)
 
 @triton.jit
 def _key(b_x, SHIFT: tl.constexpr):
-    """Integers in the order of the floats. SHIFT low bits are always 0 (16 bfloat16, 13 float16)."""
+    """Integers in the order of the floats. The low SHIFT bits are always 0 (bfloat16 16, float16 13)."""
     b_bits = (b_x + 0.0).to(tl.int32, bitcast=True)  # -0 becomes 0
     return (b_bits ^ ((b_bits >> 31) & 0x7FFFFFFF)) >> SHIFT
 
@@ -53,13 +54,13 @@ def _value(key, SHIFT: tl.constexpr):
 
 @triton.jit
 def _bits(b_x, peak, scale):
-    """Exponents of 2. Not one fused multiply-add: x - peak is exact where it matters."""
+    """Exponents of 2. No fused multiply-add, so that x - peak is exact where it matters."""
     return tl.maximum((b_x - peak) * scale, FLOOR, propagate_nan=ALL)
 
 
 @triton.jit
 def _weight(b_e, KIND: tl.constexpr):
-    """What a token adds to the tally that the quota limits: 1, or its mass."""
+    """What a token adds to the tally that the quota limits: 1 or its mass."""
     if KIND == "mass":
         return (b_e * UNIT).to(tl.int64)
     else:
@@ -68,7 +69,7 @@ def _weight(b_e, KIND: tl.constexpr):
 
 @triton.jit
 def _select(b_key, b_weight, quota, lo, hi):
-    """The least key in [lo, hi] up to which the weights add to more than the quota."""
+    """The smallest key in [lo, hi] up to which the weights sum to more than the quota."""
     while lo < hi:
         middle = (lo & hi) + ((lo ^ hi) >> 1)  # lo + hi might overflow
         if tl.sum(tl.where(b_key <= middle, b_weight, 0), axis=0) > quota:
@@ -111,8 +112,7 @@ def _walk(
     p_row, V, peak, scale, lo, hi, p_queue,
     BLOCK: tl.constexpr, DEPTH: tl.constexpr, KIND: tl.constexpr,
 ):  # fmt: skip
-    """Sums over the row and over what is above hi; tallies from lo up and in [lo, hi]; and how many
-    elements each lane has queued, or would have with more places."""
+    """Sums over the row and above hi; tallies from lo up and in [lo, hi]; elements to queue per lane."""
     i_lane = tl.arange(0, BLOCK)
     b_most = tl.full((BLOCK,), -float("inf"), tl.float32)
     b_total = tl.zeros((BLOCK,), tl.float32)
@@ -164,7 +164,7 @@ def _select_queued(
     p_queue, b_count, quota, peak, scale, lo, hi,
     BLOCK: tl.constexpr, KIND: tl.constexpr, SHIFT: tl.constexpr,
 ):  # fmt: skip
-    """As `_select`, of what was queued: it is read once for each halving of [lo, hi], from cache."""
+    """As `_select`, among the queued tokens, which are read from cache once for each halving of [lo, hi]."""
     i_lane = tl.arange(0, BLOCK)
     while lo < hi:
         middle = (lo & hi) + ((lo ^ hi) >> 1)
@@ -185,7 +185,7 @@ def _select_queued(
 def _settle(
     p_queue, b_count, threshold, peak, scale, BLOCK: tl.constexpr, KIND: tl.constexpr
 ):  # fmt: skip
-    """Sums over the queued above the threshold, tally of those below, number of those tied at it."""
+    """Sums over the queued tokens above the threshold, tally of those below, number of those tied at it."""
     i_lane = tl.arange(0, BLOCK)
     b_above = tl.zeros((BLOCK,), tl.float32)
     b_above_moment = tl.zeros((BLOCK,), tl.float32)
@@ -209,8 +209,121 @@ def _settle(
     )
 
 
-# Were rows or queues known to be aligned, the compiler would make vectors of loads or stores, and
-# exchange them between threads on the way: six barriers a block and a fifth more instructions.
+@triton.jit
+def _first_bracket(
+    p_row, p_out, V, target, scale, dropped, rank_lo, rank, rank_hi,
+    KIND: tl.constexpr, MASS: tl.constexpr, SHIFT: tl.constexpr, SAMPLE: tl.constexpr,
+    SEGMENT: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The first bracket [left, right], a key to try if it fails, the quota, the whole tally, and a peak."""
+    left, right, pivot = LOWEST >> SHIFT, HIGHEST >> SHIFT, (HIGHEST >> SHIFT) + 1
+    quota, whole, peak = dropped, V, target
+    if KIND == "own":
+        left = _key(tl.load(p_out + 6), SHIFT)
+        right = left
+    if KIND == "count" and SAMPLE > 0:
+        b_key = _sample(p_row, V, SAMPLE, SEGMENT, SHIFT)
+        least = tl.min(b_key, axis=0)
+        most_key = tl.max(b_key, axis=0)
+        peak = tl.maximum(peak, _value(most_key, SHIFT))
+        b_one = tl.full((SAMPLE,), 1, tl.int32)
+        pivot = _select(b_key, b_one, rank, least, most_key)
+        if rank_lo >= 0:
+            left = _select(b_key, b_one, rank_lo, least, pivot)
+        if rank_hi < SAMPLE:
+            right = _select(b_key, b_one, rank_hi, pivot, most_key)
+    if KIND == "mass":
+        peak = _largest(p_row, V, BLOCK)
+        whole = _mass(p_row, V, peak, scale, BLOCK)
+        quota = whole - tl.ceil(whole.to(tl.float64) * MASS).to(tl.int64)
+        # V tokens half as probable as quota / V are together below the quota
+        far = tl.log2(quota.to(tl.float32) / V) - UNIT_BITS - 1
+        left = _key(peak + far / scale, SHIFT)
+        right = _key(peak, SHIFT)
+    return left, right, pivot, quota, whole, peak
+
+
+@triton.jit
+def _search(
+    p_row, V, peak, scale, left, right, pivot, quota, whole, p_queue,
+    KIND: tl.constexpr, SHIFT: tl.constexpr, BLOCK: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """Walk over the row until its largest logit is near the peak and the queues hold a bracket of the cut."""
+    lo, hi = LOWEST >> SHIFT, HIGHEST >> SHIFT  # [lo, hi] certainly contains the cut
+    total, moment, above, above_moment = 0.0, 0.0, 0.0, 0.0
+    below = quota * 0
+    b_count = tl.zeros((BLOCK,), tl.int32)
+    searching = 1
+    while searching > 0:
+        most, total, moment, above, above_moment, reach, inside, b_count = _walk(
+            p_row, V, peak, scale, _value(left, SHIFT), _value(right, SHIFT), p_queue,
+            BLOCK, DEPTH, KIND,
+        )  # fmt: skip
+        below = whole - reach
+        if (most - peak) * scale > SLACK:
+            peak = most
+        elif KIND == "count" or KIND == "mass":
+            if below > quota:
+                hi = left - 1
+            elif below + inside <= quota:
+                lo = right + 1
+            else:
+                lo = left
+                hi = right
+                if (left == right) | (tl.max(b_count, axis=0) <= DEPTH):
+                    searching = 0
+            if lo > hi:  # only where a logit is not a number
+                searching = 0
+            if searching > 0:
+                if (lo <= pivot) & (pivot <= hi):  # if many tokens are tied at it, the likely cut
+                    left = pivot
+                    right = pivot
+                    pivot = (HIGHEST >> SHIFT) + 1
+                else:
+                    left = lo
+                    right = (lo & hi) + ((lo ^ hi) >> 1)
+        else:
+            searching = 0
+    return peak, left, right, total, moment, above, above_moment, below, b_count
+
+
+@triton.jit
+def _cut(
+    p_out, p_queue, b_count, peak, scale, left, right, quota, below, above, above_moment,
+    KIND: tl.constexpr, SHIFT: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The exact cut inside the bracket, and the sums over everything kept."""
+    threshold = _value(left, SHIFT)
+    share = 1.0
+    tied = tl.sum(b_count, axis=0)
+    if KIND == "own":
+        kept = tl.load(p_out + 7) * tied
+    else:
+        if left < right:
+            tl.debug_barrier()  # threads read here what others queued
+            left = _select_queued(
+                p_queue, b_count, quota - below, peak, scale, left, right, BLOCK, KIND, SHIFT
+            )
+            threshold = _value(left, SHIFT)
+            more, more_moment, less, tied = _settle(p_queue, b_count, threshold, peak, scale, BLOCK, KIND)
+            above += more
+            above_moment += more_moment
+            below += less
+            tl.debug_barrier()  # the next row writes over the queues
+        kept = tied - quota + below
+        if KIND == "mass":
+            one = _weight(tl.exp2(_bits(threshold, peak, scale)), KIND)
+            kept = tied - (quota - below) // tl.maximum(one, 1)
+        kept = kept.to(tl.float32)
+        share = kept / tied
+    t = _bits(threshold, peak, scale)
+    above += kept * tl.exp2(t)
+    above_moment += kept * tl.exp2(t) * t
+    return threshold, share, above, above_moment
+
+
+# If the compiler knew that rows or queues are aligned, it would vectorize loads and stores and exchange the
+# elements between threads: six barriers per block and a fifth more instructions.
 @triton.jit(
     do_not_specialize=["N", "dropped", "rank_lo", "rank", "rank_hi"],
     do_not_specialize_on_alignment=["p_queue", "stride"],
@@ -222,8 +335,6 @@ def forward(
     SEGMENT: tl.constexpr, BLOCK: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """Rows i, i + programs, ...: sums relative to `peak`, and the cut, into the columns of `RowStats`."""
-    LOWEST: tl.constexpr = -2139095041 >> SHIFT  # the keys of -inf and inf
-    HIGHEST: tl.constexpr = 2139095040 >> SHIFT
     i_program = tl.program_id(0).to(tl.int64)
     p_queue += i_program * (DEPTH * BLOCK)
     for i in range(tl.program_id(0), N, tl.num_programs(0)):
@@ -231,113 +342,25 @@ def forward(
         p_row = p_z + i_row * stride
         p_out = p_stats + i_row * COLUMNS
         target = tl.load(p_row + tl.load(p_target + i_row)).to(tl.float32)
-        peak = target
-
-        # the first bracket [left, right], the quota, and one key to try if the bracket fails
-        left = LOWEST
-        right = HIGHEST
-        pivot = HIGHEST + 1
-        quota = dropped
-        whole = V
-        if KIND == "own":
-            left = _key(tl.load(p_out + 6), SHIFT)
-            right = left
-        if KIND == "count" and SAMPLE > 0:
-            b_key = _sample(p_row, V, SAMPLE, SEGMENT, SHIFT)
-            least = tl.min(b_key, axis=0)
-            most_key = tl.max(b_key, axis=0)
-            peak = tl.maximum(peak, _value(most_key, SHIFT))
-            b_one = tl.full((SAMPLE,), 1, tl.int32)
-            pivot = _select(b_key, b_one, rank, least, most_key)
-            if rank_lo >= 0:
-                left = _select(b_key, b_one, rank_lo, least, pivot)
-            if rank_hi < SAMPLE:
-                right = _select(b_key, b_one, rank_hi, pivot, most_key)
-        if KIND == "mass":
-            peak = _largest(p_row, V, BLOCK)
-            whole = _mass(p_row, V, peak, scale, BLOCK)
-            quota = whole - tl.ceil(whole.to(tl.float64) * MASS).to(tl.int64)
-            # V tokens half as probable as quota / V are together below the quota
-            far = tl.log2(quota.to(tl.float32) / V) - UNIT_BITS - 1
-            left = _key(peak + far / scale, SHIFT)
-            right = _key(peak, SHIFT)
-
-        lo = LOWEST  # [lo, hi] holds the cut for certain
-        hi = HIGHEST
-        total = 0.0
-        moment = 0.0
-        above = 0.0
-        above_moment = 0.0
-        below = quota * 0
-        b_count = tl.zeros((BLOCK,), tl.int32)
-        searching = 1
-        while searching > 0:
-            most, total, moment, above, above_moment, reach, inside, b_count = _walk(
-                p_row, V, peak, scale, _value(left, SHIFT), _value(right, SHIFT), p_queue,
-                BLOCK, DEPTH, KIND,
-            )  # fmt: skip
-            below = whole - reach
-            if (most - peak) * scale > SLACK:
-                peak = most
-            elif KIND == "count" or KIND == "mass":
-                if below > quota:
-                    hi = left - 1
-                elif below + inside <= quota:
-                    lo = right + 1
-                else:
-                    lo = left
-                    hi = right
-                    if (left == right) | (tl.max(b_count, axis=0) <= DEPTH):
-                        searching = 0
-                if lo > hi:  # only where a logit is not a number
-                    searching = 0
-                if searching > 0:
-                    if (lo <= pivot) & (pivot <= hi):  # many tokens tied at it: the likely cut
-                        left = pivot
-                        right = pivot
-                        pivot = HIGHEST + 1
-                    else:
-                        left = lo
-                        right = (lo & hi) + ((lo ^ hi) >> 1)
-            else:
-                searching = 0
-
-        threshold = -float("inf")
-        share = 1.0
+        left, right, pivot, quota, whole, peak = _first_bracket(
+            p_row, p_out, V, target, scale, dropped, rank_lo, rank, rank_hi,
+            KIND, MASS, SHIFT, SAMPLE, SEGMENT, BLOCK,
+        )  # fmt: skip
+        peak, left, right, total, moment, above, above_moment, below, b_count = _search(
+            p_row, V, peak, scale, left, right, pivot, quota, whole, p_queue,
+            KIND, SHIFT, BLOCK, DEPTH,
+        )  # fmt: skip
         if KIND == "all":
+            threshold = -float("inf")
+            share = 1.0
             above = total
             above_moment = moment
         else:
-            threshold = _value(left, SHIFT)
-            tied = tl.sum(b_count, axis=0)
-            if KIND == "own":
-                kept = tl.load(p_out + 7) * tied
-            else:
-                if left < right:
-                    tl.debug_barrier()  # threads read here what others queued
-                    left = _select_queued(
-                        p_queue, b_count, quota - below, peak, scale, left, right,
-                        BLOCK, KIND, SHIFT,
-                    )  # fmt: skip
-                    threshold = _value(left, SHIFT)
-                    more, more_moment, less, tied = _settle(
-                        p_queue, b_count, threshold, peak, scale, BLOCK, KIND
-                    )
-                    above += more
-                    above_moment += more_moment
-                    below += less
-                    tl.debug_barrier()  # the next row writes over the queues
-                kept = tied - quota + below
-                if KIND == "mass":
-                    one = _weight(tl.exp2(_bits(threshold, peak, scale)), KIND)
-                    kept = tied - (quota - below) // tl.maximum(one, 1)
-                kept = kept.to(tl.float32)
-                share = kept / tied
-            t = _bits(threshold, peak, scale)
-            above += kept * tl.exp2(t)
-            above_moment += kept * tl.exp2(t) * t
-
-        # in the first three columns what is to become (logp, full entropy, entropy)
+            threshold, share, above, above_moment = _cut(
+                p_out, p_queue, b_count, peak, scale, left, right, quota, below, above, above_moment,
+                KIND, SHIFT, BLOCK,
+            )  # fmt: skip
+        # the first three columns will become (logp, full entropy, entropy)
         tl.store(p_out, (target - peak) * scale)
         tl.store(p_out + 1, moment)
         tl.store(p_out + 2, above_moment)

@@ -15,16 +15,16 @@ __all__ = ["TILES", "Tiles", "differentiate", "measure"]
 
 
 class Tiles(NamedTuple):
-    """Sizes, all powers of two. Chosen by counting instructions for Hopper, not by timing."""
+    """Sizes, all powers of two. They were chosen by counting instructions for Hopper, not by timing."""
 
     block: int = 1024
-    """Lanes of a walk."""
+    """Lanes that walk over a row."""
     depth: int = 32
-    """Places in the queue of a lane."""
+    """Places in the queue of each lane."""
     segment: int = 16
-    """Neighbours in a sample: one memory transaction."""
+    """Neighboring tokens in a sample: one memory transaction."""
     backward: int = 4096
-    """Tokens of a program in backward."""
+    """Tokens per program in backward."""
 
 
 TILES = Tiles()
@@ -51,7 +51,7 @@ def measure(
         sample, *ranks = _sample_plan(vocab, dropped, tiles)
     queue = logits.new_empty(programs, tiles.depth * tiles.block, dtype=torch.float32)
     with torch.cuda.device_of(logits):
-        launch: Any = triton_kernels.forward[(programs,)]  # takes the launch's own options as well
+        launch: Any = triton_kernels.forward[(programs,)]  # also takes the options of the launch
         launch(
             logits, targets, out, queue, logits.stride(0), rows, vocab, _scale(temperature),
             dropped, *ranks,
@@ -71,7 +71,7 @@ def differentiate(
 ) -> None:
     """Fill `out`, which may be `logits`, with the gradient, given those of (logp, entropy).
 
-    `grads` are divided by the temperature already.
+    `grads` are already divided by the temperature.
     """
     rows, vocab = logits.shape
     if not rows:
@@ -90,15 +90,16 @@ def _scale(temperature: float) -> float:
 
 
 def _programs(x: Tensor) -> int:
-    """Return how many rows are worked on at a time: two to a multiprocessor hide each other's waits."""
+    """Return how many rows run at a time: two on each multiprocessor hide each other's latency."""
     return 2 * torch.cuda.get_device_properties(x.device).multi_processor_count if x.is_cuda else 2
 
 
 def _sample_plan(vocab: int, dropped: int, tiles: Tiles) -> tuple[int, int, int, int]:
-    """Return the size of the sample and the ranks in it of (left, pivot, right).
+    """Return the size of the sample and the ranks of (left, pivot, right) in it.
 
-    The bracket is four standard deviations wide on each side. The sample grows until the queues,
-    which fill unevenly, are expected to fill by a third; there is none (0) if a whole row does.
+    The bracket is four standard deviations wide on each side. The sample grows until the queues, which fill
+    unevenly, are expected to be a third full. If a whole row fits into a third of the queues, there is no
+    sample (0).
     """
     room = tiles.block * tiles.depth // 3
     if vocab <= room:
@@ -117,7 +118,7 @@ def _sample_plan(vocab: int, dropped: int, tiles: Tiles) -> tuple[int, int, int,
 def _finish_(stats: Float[Tensor, "rows 8"]) -> None:
     """Turn (log2 of target over peak, moment, kept moment) into (logp, full entropy, entropy).
 
-    In float64, because large numbers are subtracted; and there is one to a row only.
+    This is done in float64, because large numbers are subtracted; it is one computation per row.
     """
     target, moment, kept_moment, _, total, kept_total, _, _ = stats.double().unbind(-1)
     stats[:, 0] = target * math.log(2) - total.log()
