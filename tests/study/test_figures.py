@@ -9,9 +9,9 @@ from aent.study.plans import Cell
 from aent.study.settings import METHODS, Bonus, World
 
 
-def test_every_method_has_a_name_and_a_colour_of_its_own():
-    assert set(figures.NAMES) == set(figures.COLOURS) == set(METHODS)
-    assert len(set(figures.COLOURS.values())) == len(METHODS)
+def test_every_method_has_a_name_and_a_color_of_its_own():
+    assert set(figures.NAMES) == set(figures.COLORS) == set(METHODS)
+    assert len(set(figures.COLORS.values())) == len(METHODS)
 
 
 def test_a_curve_is_the_mean_over_seeds_between_the_lowest_and_the_highest():

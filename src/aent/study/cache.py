@@ -1,4 +1,4 @@
-"""Runs that are kept: one line of JSON each, reused where the settings are the same."""
+"""Finished runs on disk: one line of JSON each, reused for the same settings."""
 
 import json
 import signal
@@ -24,7 +24,7 @@ class Runs:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             text = path.read_text() if path.exists() else ""
-            whole = text[: text.rfind("\n") + 1]  # a last line cut short is forgotten
+            whole = text[: text.rfind("\n") + 1]  # a truncated last line is dropped
             if whole != text:
                 path.write_text(whole)
         except OSError as error:
@@ -45,11 +45,11 @@ class Runs:
         return self._rows[_key(job)]
 
     def missing(self, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs that are not finished, each once."""
+        """Return the jobs that are not finished, each once."""
         return list({_key(job): job for job in jobs if _key(job) not in self._rows}.values())
 
     def add(self, job: Job, result: dict[str, Any]) -> None:
-        """Keep a run; it is on disk when this returns."""
+        """Add a finished run; it is on disk when this returns."""
         row = {"job": asdict(job), **result}
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -57,7 +57,7 @@ class Runs:
 
 
 def finish(jobs: Sequence[Job], runs: Runs, console: Console, title: str, workers: int) -> None:
-    """Do what is missing, on so many processes, with a bar; Ctrl-C keeps every run that is done."""
+    """Run the missing jobs in `workers` processes, with a bar; Ctrl-C keeps every finished run."""
     todo = runs.missing(jobs)
     if not todo:
         return
@@ -65,7 +65,7 @@ def finish(jobs: Sequence[Job], runs: Runs, console: Console, title: str, worker
         max_workers=min(len(todo), workers),
         mp_context=get_context("spawn"),
         initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is for this process
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # only this process handles Ctrl-C
     )
     try:
         with progress_bar(console) as bar:

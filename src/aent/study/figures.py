@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
-COLOURS = dict(zip(METHODS, (GREY, ORANGE, BLUE, GREEN, "#CC79A7", "#E69F00"), strict=True))
+COLORS = dict(zip(METHODS, (GREY, ORANGE, BLUE, GREEN, "#CC79A7", "#E69F00"), strict=True))
 NAMES = {
     "none": "no bonus",
     "entropy": "entropy bonus",
@@ -63,7 +63,7 @@ def _page(path: Path, title: str, size: tuple[float, float]) -> "Iterator[Figure
 def draw_mdp(
     path: Path, runs: Runs, cells: Sequence[Cell], rows: Sequence[Row], seeds: Sequence[int]
 ) -> None:
-    """Average reward over steps, one panel per number of optimal actions, and the gains as bars."""
+    """Draw the average reward over steps, one panel per number of optimal actions, and the gains as bars."""
     world = cells[0].world
     title = (
         f"Average reward over {world.states} states, {world.actions:,} actions; dotted: the paper's levels"
@@ -76,7 +76,7 @@ def draw_mdp(
                     _curve(axes, runs, cell, seeds)
             for name in COMPARED:
                 if optimal in PAPER[name]:
-                    axes.axhline(PAPER[name][optimal], color=COLOURS[name], linestyle=":", linewidth=1)
+                    axes.axhline(PAPER[name][optimal], color=COLORS[name], linestyle=":", linewidth=1)
             axes.set(title=f"{optimal} optimal", xlabel="step", ylim=(0, 1.02))
         grid[0].legend(fontsize=7)
         for axes, name in zip(grid[4:], COMPARED[1:], strict=True):
@@ -90,12 +90,12 @@ def draw_mdp(
 def _curve(axes: "Axes", runs: Runs, cell: Cell, seeds: Sequence[int]) -> None:
     run = runs[cell.job(seeds)]
     curves = np.array(run["reward"])
-    colour, paper = COLOURS[cell.method], cell.method in COMPARED
+    color, paper = COLORS[cell.method], cell.method in COMPARED
     line = 2 if paper else 1
-    axes.plot(run["step"], curves.mean(1), color=colour, linewidth=line, label=NAMES[cell.method])
+    axes.plot(run["step"], curves.mean(1), color=color, linewidth=line, label=NAMES[cell.method])
     if paper:
         spread = curves.min(1), curves.max(1)
-        axes.fill_between(run["step"], *spread, color=colour, alpha=0.13, linewidth=0)
+        axes.fill_between(run["step"], *spread, color=color, alpha=0.13, linewidth=0)
 
 
 def _bars(axes: "Axes", name: str, rows: Sequence[Row]) -> None:
@@ -104,7 +104,7 @@ def _bars(axes: "Axes", name: str, rows: Sequence[Row]) -> None:
     ours = np.array([row["gain"] for row in rows])
     reach = np.array([[row["gain"] - row["gain_low"], row["gain_high"] - row["gain"]] for row in rows]).T
     axes.bar(at - 0.2, paper, 0.36, color=FAINT, label="paper")
-    axes.bar(at + 0.2, ours, 0.36, color=COLOURS[name], label="ours, 95 %", yerr=reach, ecolor=INK)
+    axes.bar(at + 0.2, ours, 0.36, color=COLORS[name], label="ours, 95 %", yerr=reach, ecolor=INK)
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.set_xticks(at, [str(row["optimal"]) for row in rows])
     axes.set(title=f"Gain of the {NAMES[name]} over no bonus", xlabel="optimal actions")
@@ -112,7 +112,7 @@ def _bars(axes: "Axes", name: str, rows: Sequence[Row]) -> None:
 
 
 def draw_sweep(path: Path, title: str, rows: Sequence[Row]) -> None:
-    """Average reward over what was varied: a column per setting, a line per method."""
+    """Draw the average reward over the varied settings: one column per setting, one line per method."""
     settings = list(dict.fromkeys(row["varied"] for row in rows))
     counts = list(dict.fromkeys(row["optimal"] for row in rows))
     size = (1.2 + 2.1 * max(len(settings), 2), 2.6 * len(counts) + 0.4)
@@ -127,7 +127,7 @@ def draw_sweep(path: Path, title: str, rows: Sequence[Row]) -> None:
 
 
 def _sweep(axes: "Axes", rows: Sequence[Row]) -> None:
-    values = list(dict.fromkeys(row["value"] for row in rows))  # in steps: they are not evenly spaced
+    values = list(dict.fromkeys(row["value"] for row in rows))  # as categories: they are not evenly spaced
     for shift, name in enumerate(COMPARED):
         mine = [row for row in rows if row["method"] == name]
         if mine:
@@ -135,19 +135,19 @@ def _sweep(axes: "Axes", rows: Sequence[Row]) -> None:
             level = np.array([row["reward"] for row in mine])
             reach = [level - [r["reward_low"] for r in mine], [r["reward_high"] for r in mine] - level]
             axes.errorbar(
-                at, level, yerr=reach, color=COLOURS[name], marker="o", markersize=3, label=NAMES[name]
+                at, level, yerr=reach, color=COLORS[name], marker="o", markersize=3, label=NAMES[name]
             )
     axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
 
 
 def draw_theory(path: Path, cases: Sequence[Case], clamps: Sequence[Clamp]) -> None:
-    """Both propositions as scatter plots, the bias of the clamped entropy, and one step."""
+    """Draw both propositions as scatter plots, the bias of the clamped entropy, and one step."""
     parts = {name: [case for case in cases if case.check == name] for name in CHECKS}
     shown = {name: part[:: 1 + len(part) // 3_000] for name, part in parts.items()}
     with _page(path, "The two propositions, by enumeration", (10, 7.4)) as figure:
         grid = figure.subplots(2, 3).ravel()
         _scatter_gradient(grid[0], shown["gradient"])
-        _scatter(grid[1], shown["bias"], 1e-4, "2. Regularised optimum")
+        _scatter(grid[1], shown["bias"], 1e-4, "2. Regularized optimum")
         _scatter(grid[2], shown["stationary"], 1e-4, "2. Policies off the optimum")
         _clamping(grid[3], clamps)
         _one_step(grid[4], slice(0, 30), "One step: the likeliest 30 actions")
@@ -193,7 +193,7 @@ def _one_step(axes: "Axes", part: slice, title: str) -> None:
         before, after = one_step(coef, subset)
         ranks = np.arange(1, len(before) + 1)[part]
         ratio = (after / before).numpy()[part]
-        axes.plot(ranks, ratio, color=COLOURS[name], linewidth=1.5, label=NAMES[name])
+        axes.plot(ranks, ratio, color=COLORS[name], linewidth=1.5, label=NAMES[name])
     if part.start == 0:
         axes.axvline(ONE_STEP_OPTIMAL + 1, color=INK, linewidth=0.6, linestyle=":")
     axes.set(title=title, xlabel="rank of the action", ylabel="probability after / before")

@@ -1,14 +1,14 @@
 """Softmax policies over very many actions, exact and cheap: equal actions share one slot.
 
-All non-optimal actions start with one logit and keep it until they are sampled: the estimated gradient of
-the reward leaves out what was not sampled, and the gradient of the entropy treats equal logits equally. So
-a policy over 100,000 actions is held as a few slots per row:
+All non-optimal actions start with the same logit and keep it until they are sampled. The estimated gradient
+of the reward ignores actions that were not sampled, and the gradient of the entropy treats equal logits
+equally. So a policy over 100,000 actions is stored as a few slots per row:
 
-    slot 0                 every non-optimal action that was never sampled: one logit, and how many
+    slot 0                 all non-optimal actions that were never sampled: their logit and their number
     slots 1 .. optimal     the optimal actions
     later slots            the other actions, in the order in which they were first sampled
 
-and everything computed from it equals what the dense policy gives, up to rounding. That is a symmetry,
+Everything computed from the slots equals the result of the dense policy, up to rounding. This is a symmetry,
 not an approximation; tests/study/test_lumped.py compares the two.
 """
 
@@ -25,12 +25,12 @@ class LumpedPolicy:
     ``pi(a) = exp(logits_a - shift) / total``; call `refresh` after every change of the logits.
 
     Args:
-        rows: how many policies.
+        rows: number of policies.
         actions: size of the vocabulary.
-        optimal: how many actions are optimal.
-        prior: probability of all optimal actions together at the start, shared equally; the others
-            share the rest equally.
-        samples: how many actions will be sampled per row, for memory.
+        optimal: number of optimal actions.
+        prior: probability of all optimal actions together at the start. They share it equally, and the
+            other actions share the rest equally.
+        samples: number of actions that will be sampled per row; it determines the memory.
     """
 
     def __init__(self, *, rows: int, actions: int, optimal: int, prior: float, samples: int):
@@ -48,7 +48,7 @@ class LumpedPolicy:
         self.refresh()
 
     def refresh(self) -> None:
-        """Exponentiate the logits (in place: these buffers are most of the memory and time)."""
+        """Exponentiate the logits, in place, because these buffers take most of the memory and time."""
         width = -(-self.used.max() // _BLOCK) * _BLOCK
         self.logits = self._logits[:, :width]
         self.shifted = np.subtract(self.logits, self._shift, out=self._shifted[:, :width])
@@ -71,12 +71,12 @@ class LumpedPolicy:
         inside = drawn - (ends - self.blocks)[row, block]
         within = self.mass.reshape(len(row), -1, _BLOCK)[row, block].cumsum(2)
         slot = block * _BLOCK + (within <= inside[:, :, None]).sum(2)
-        return np.minimum(slot, self.used[:, None] - 1)  # rounding may step past the last slot
+        return np.minimum(slot, self.used[:, None] - 1)  # rounding may go past the last slot
 
     def open(
         self, slots: Int[np.ndarray, "rows size"], uniforms: Float[np.ndarray, "rows size"]
     ) -> Int[np.ndarray, "rows size"]:
-        """Give each action drawn from slot 0 a slot of its own; return the slots of all draws.
+        """Give each action drawn from slot 0 its own slot; return the slots of all draws.
 
         Two draws from slot 0 are the same action with probability 1 / (actions in it).
         """
@@ -93,13 +93,13 @@ class LumpedPolicy:
         return np.where(slots == 0, np.take_along_axis(fresh, first, 1), slots)
 
     def push(self, slots: Int[np.ndarray, "rows size"], steps: Float[np.ndarray, "rows size"]) -> None:
-        """Add to the logits of sampled actions; an action drawn twice gets both."""
+        """Add `steps` to the logits of sampled actions; an action drawn twice gets both of its steps."""
         np.add.at(self._logits, (np.arange(len(slots))[:, None], slots), steps)
 
     def subset(self, kept: int) -> Float[np.ndarray, "rows slots"]:
         """Return the weight of each slot's actions in the subset of the `kept` largest logits.
 
-        1 above the cut, 0 below; actions tied at the cut share the places left there equally, as in
+        1 above the cut, 0 below. Actions tied at the cut share the places left there equally, as in
         `aent.subsets.Fraction`.
         """
         cut = np.take_along_axis(self.logits, self._cut[:, None], 1)
@@ -107,7 +107,7 @@ class LumpedPolicy:
         row, slot = np.nonzero(self.logits == cut)
         tied = np.bincount(row, np.where(slot == 0, self.untouched[row], 1))
         places = kept - weights[:, 1:].sum(1) - weights[:, 0] * self.untouched
-        stale = (places <= 0) | (places > tied)  # seldom: a step changes the order of few logits
+        stale = (places <= 0) | (places > tied)  # rare, because a step changes the order of few logits
         if stale.any():
             self._cut[stale] = self._find_cut(kept, stale)
             return self.subset(kept)
@@ -118,7 +118,7 @@ class LumpedPolicy:
         """Return a slot that holds the smallest kept logit, for some of the rows."""
         logits, untouched = self.logits[rows], self.untouched[rows]
         higher = (logits > logits[:, :1]).sum(1)
-        # Slot 0 takes one place in the sorted row and `untouched` places among the actions.
+        # Slot 0 is one place in the sorted row, but `untouched` places among the actions.
         place = np.where(kept <= higher, kept, np.maximum(higher, kept - untouched) + 1)
         at = logits.shape[1] - place
         smallest = np.take_along_axis(np.partition(logits, np.unique(at), axis=1), at[:, None], 1)
@@ -129,9 +129,9 @@ class LumpedPolicy:
     ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, "rows slots"]]:
         """Return the clamped entropy (nats) of each row, and its gradient for one action of each slot.
 
-        With ``q_a = e_a / Σ w e`` over all actions, ``H = -Σ w q log q`` and
-        ``dH / dlogit_a = -w_a q_a (log q_a + H)``; `weights` None keeps every action. The choice of
-        the weights carries no gradient. The gradient takes the place of `shifted`, until the next `refresh`.
+        With ``q_a = e_a / Σ w e`` over all actions, ``H = -Σ w q log q`` and ``dH / dlogit_a = -w_a q_a (log
+        q_a + H)``. With `weights` None, every action is kept. No gradient flows through the choice of the
+        weights. The gradient overwrites `shifted`, until the next `refresh`.
 
         Source: arXiv 2509.03493, the clamped entropy; docs/method.md, "Gradient".
         """

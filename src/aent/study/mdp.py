@@ -16,7 +16,7 @@ _CHUNK = 100  # steps whose random numbers are drawn at once
 
 @dataclass(frozen=True)
 class Job:
-    """Independent runs, one per seed, computed side by side; the states of a run share its coefficient."""
+    """Independent runs, one per seed, computed together; the states of a run share its coefficient."""
 
     world: World
     bonus: Bonus
@@ -24,7 +24,7 @@ class Job:
 
 
 class Draws(NamedTuple):
-    """The random numbers of one step. Those of a seed do not depend on the other seeds."""
+    """The random numbers of one step. The numbers of a seed do not depend on the other seeds."""
 
     action: Float[np.ndarray, "rows batch"]
     member: Float[np.ndarray, "rows batch"]
@@ -32,20 +32,20 @@ class Draws(NamedTuple):
 
 
 def simulate(job: Job) -> dict[str, Any]:
-    """Train; return the curves and what each state ended at.
+    """Train; return the curves and the final reward of each state.
 
-    Per step and state, `batch` actions a_i are sampled and rewarded r_i = [a_i optimal] + noise;
+    In each step and state, `batch` actions a_i are sampled and get the reward r_i = [a_i optimal] + noise:
 
     ``logits += lr * (sum_i A_i grad log pi(a_i) / batch + coef * grad H~)``,
     ``A_i = (r_i - mean of the other r_j) / noise``.
 
-    The advantages sum to zero, so only sampled actions are pushed. Then the controller of each seed is
-    shown the mean clamped entropy (nats) over its states.
+    The advantages sum to zero, so only sampled actions move. Then the controller of each seed receives the
+    mean clamped entropy (nats) over its states.
 
     Returns:
-        step: the steps of the curves. reward (probability of the optimal actions), entropy (clamped,
-        nats) and coef: per step one value per seed, means over the states. final: per seed, the reward
-        of each state at the end.
+        step: the steps of the curves. reward (probability of the optimal actions), entropy (clamped, nats)
+        and coef: for each of these steps one value per seed, a mean over the states. final: for each seed,
+        the reward of each state at the end.
     """
     world, bonus, seeds = job.world, job.bonus, len(job.seeds)
     controllers = [bonus.controller(world.actions) for _ in job.seeds]
@@ -57,27 +57,27 @@ def simulate(job: Job) -> dict[str, Any]:
         prior=world.prior,
         samples=world.steps * world.batch,
     )
-    every = max(1, world.steps // CURVE_POINTS)
+    interval = max(1, world.steps // CURVE_POINTS)
     curve: dict[str, list[Any]] = {"step": [], "reward": [], "entropy": [], "coef": []}
     for step, draws in enumerate(_draws(job)):
-        shown = step % every == 0
-        if shown:
+        recorded = step % interval == 0
+        if recorded:
             curve["step"].append(step)
             curve["reward"].append(_per_seed(policy.expected_reward(), seeds))
         slots = policy.sample(draws.action)
-        if shown or not idle:
+        if recorded or not idle:
             kept = bonus.kept(world.actions)
             weights = policy.subset(kept) if kept < world.actions else None
             entropy, gradient = policy.entropy(weights)
-            measured = _per_seed(entropy, seeds)
+            entropies = _per_seed(entropy, seeds)
             coefs = [controller.coef for controller in controllers]
-            if shown:
-                curve["entropy"].append(measured)
+            if recorded:
+                curve["entropy"].append(entropies)
                 curve["coef"].append(coefs)
             if not idle:
                 gradient *= world.lr * np.repeat(coefs, world.states)[:, None]
                 policy.logits += gradient
-                for controller, value in zip(controllers, measured, strict=True):
+                for controller, value in zip(controllers, entropies, strict=True):
                     controller.update(value)
         won = (slots >= 1) & (slots <= world.optimal)
         pushes = world.lr * advantages(won / world.noise + draws.noise) / world.batch

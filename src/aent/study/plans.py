@@ -1,4 +1,4 @@
-"""Which runs a figure needs, and what they come to."""
+"""Which runs a table needs, and the rows computed from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ from aent.study.settings import (
 )
 
 COMPARED = ("none", "entropy", "clamped")
-"""The paper's three; the sweeps are over these."""
+"""The three methods of the paper's figure; the sweeps compare these."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of a table: a method in a world, and what was varied there."""
+    """One entry of a table: a method in a world, and the setting varied there."""
 
     method: str
     world: World
@@ -36,17 +36,17 @@ class Cell:
     value: float = 0.0
 
     def job(self, seeds: Sequence[int]) -> Job:
-        """Its runs."""
+        """Return the runs of this cell."""
         return Job(self.world, self.bonus, tuple(seeds))
 
 
 def jobs(cells: Sequence[Cell], seeds: Sequence[int]) -> list[Job]:
-    """The runs of these cells, and those without a bonus that their gains are over."""
+    """Return the runs of these cells, and the runs without a bonus that their gains are relative to."""
     return [each.job(seeds) for cell in cells for each in (cell, replace(cell, bonus=Bonus()))]
 
 
 def comparison(world: World) -> list[Cell]:
-    """Every method at every number of optimal actions: the paper's figure."""
+    """Return every method at every number of optimal actions, as in the paper's figure."""
     return [
         Cell(name, replace(world, optimal=optimal), bonus)
         for optimal in OPTIMAL
@@ -55,9 +55,9 @@ def comparison(world: World) -> list[Cell]:
 
 
 def vocabulary(world: World) -> list[Cell]:
-    """The paper's methods over the size of the vocabulary, at the most and the fewest optimal actions.
+    """Vary the size of the vocabulary, for the paper's methods, at the most and the fewest optimal actions.
 
-    The prior stays, except that it is never below that of a uniform policy.
+    The prior stays the same, except that it is never below that of a uniform policy.
     """
     return [
         Cell(name, _sized(world, actions, optimal), METHODS[name], "actions", actions)
@@ -73,7 +73,7 @@ def _sized(world: World, actions: int, optimal: int) -> World:
 
 
 def sensitivity(world: World) -> list[Cell]:
-    """One setting at a time varied, the others as chosen, at the most optimal actions."""
+    """Vary one setting at a time at the most optimal actions; the others stay as chosen."""
     return [
         _varied(name, replace(world, optimal=OPTIMAL[0]), variation, value)
         for variation in SENSITIVITY
@@ -83,7 +83,7 @@ def sensitivity(world: World) -> list[Cell]:
 
 
 def _varied(name: str, world: World, variation: Variation, value: float) -> Cell:
-    """Vary a field of the world, or one of the bonus; a method that lacks it stays as it is."""
+    """Vary a field of the world or of the bonus; a method without that field stays as it is."""
     bonus, field, label = METHODS[name], variation.field, variation.field
     if variation.noise is not None:
         world, label = replace(world, noise=variation.noise), f"{field}, noise {variation.noise:g}"
@@ -97,12 +97,12 @@ def _varied(name: str, world: World, variation: Variation, value: float) -> Cell
 
 
 def level(runs: Runs, cell: Cell, seeds: Sequence[int]) -> Estimate:
-    """Average reward at the end, with a 95 % bootstrap interval over all states of all seeds."""
+    """Return the average final reward, with a 95 % bootstrap interval over all states of all seeds."""
     return bootstrap(_finals(runs, cell, seeds))
 
 
 def gain(runs: Runs, cell: Cell, seeds: Sequence[int]) -> Estimate:
-    """Average reward at the end minus that without a bonus in the same world and seeds, likewise."""
+    """Return the average final reward minus that without a bonus in the same world and seeds, likewise."""
     with_bonus = _finals(runs, cell, seeds)
     without = _finals(runs, replace(cell, bonus=Bonus()), seeds)
     ones = np.ones_like(with_bonus)
@@ -114,7 +114,7 @@ def _finals(runs: Runs, cell: Cell, seeds: Sequence[int]) -> np.ndarray:
 
 
 def row(runs: Runs, cell: Cell, seeds: Sequence[int]) -> dict[str, Any]:
-    """One line of the results: settings, level and gain with intervals, the seeds one by one, the paper's."""
+    """Return one line of the results: settings, level and gain with intervals, each seed, the paper's."""
     now, more = level(runs, cell, seeds), gain(runs, cell, seeds)
     optimal = cell.world.optimal
     return {
@@ -139,7 +139,7 @@ def _published(table: Mapping[str, Mapping[int, float]], method: str, optimal: i
 
 
 def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say of each claim of the paper's figure whether it came out, from the rows of `comparison`."""
+    """Say of each claim of the paper's figure whether it holds, from the rows of `comparison`."""
     reward = {(r["method"], r["optimal"]): r["reward"] for r in rows}
     gains = {(r["method"], r["optimal"]): r for r in rows}
     lines = []

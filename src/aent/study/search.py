@@ -1,12 +1,14 @@
 """How the settings were chosen: ``aent study mdp --search``, on seeds that no result uses.
 
-1. The world, from runs without any bonus: of the worlds whose average reward at 15 optimal actions is half
-   way up between steps 400 and 1,000, as the paper's is, the one whose final levels at 15, 10 and 1
-   optimal actions are nearest to the paper's, by the sum of absolute differences.
-2. Each method by itself, in that world, at 15 optimal actions: of four settings (six for the clamped entropy,
-   which has two to choose), the one with the highest final reward; of equals the first.
+1. The world, from runs without any bonus. Candidates are the worlds whose average reward at 15 optimal
+actions
+   gets half way up between steps 400 and 1,000, as the paper's does. The search takes the one whose final
+   levels at 15, 10 and 1 optimal actions are nearest to the paper's, by the sum of absolute differences.
+2. Each method by itself, in that world, at 15 optimal actions. Of four settings (six for the clamped entropy,
+   which has two settings to choose), the search takes the one with the highest final reward; the first of
+   equals.
 
-No criterion looks at two methods at once, so none can favour an ordering.
+No criterion looks at two methods at once, so none can favor an ordering.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ from aent.study.mdp import Job
 from aent.study.settings import BONUS_GRID, PAPER, RISE, SEARCH_SEEDS, WORLD_GRID, Bonus, World
 
 STARTS = {"lagrangian": "entropy", "band": "clamped"}
-"""An adaptive method starts at the coefficient (and subset) chosen for the constant one."""
+"""An adaptive method starts at the coefficient (and subset) chosen for its constant counterpart."""
 
 
 def search(runs: Runs, console: Console, workers: int) -> tuple[World, dict[str, Bonus]]:
@@ -83,7 +85,7 @@ def _final(runs: Runs, job: Job) -> float:
 
 
 def _half_way(runs: Runs, job: Job) -> float:
-    """The first step at which the mean curve is half way from its start to the final level."""
+    """Return the first step at which the mean curve is half way from its start to the final level."""
     curve = np.mean(runs[job]["reward"], axis=1)
     reached = curve >= (curve[0] + _final(runs, job)) / 2
     return runs[job]["step"][int(np.argmax(reached))] if reached.any() else np.inf

@@ -1,7 +1,7 @@
-"""The paper's two propositions on random MDPs, each by enumeration; what clamping does; one step.
+"""The paper's two propositions on random MDPs by enumeration; the effect of clamping; one exact step.
 
-Every check compares the two sides of an inequality over at least 1,000 MDPs and keeps every case, so that a
-violation can be printed and the tightness drawn.
+Every check compares the two sides of an inequality over at least 1,000 MDPs. It keeps every case, so that
+violations can be printed and the tightness drawn.
 """
 
 from collections.abc import Sequence
@@ -47,9 +47,9 @@ class Case:
     value: float
     bound: float
     entropy: float
-    """H(pi) of the policy looked at, nats."""
+    """H(pi) of the policy in question, nats."""
     where: tuple[int, int, int]
-    """(seed, shape, index): `random_mdps(seed, shape)` makes it again."""
+    """(seed, shape, index): `random_mdps(seed, shape)` draws the MDP again."""
 
     @property
     def violated(self) -> bool:
@@ -58,16 +58,16 @@ class Case:
 
 
 class MDPs(NamedTuple):
-    """Random MDPs of one shape, with what is needed of them."""
+    """Random MDPs of one shape, each with a policy, and a coefficient for all."""
 
     rewards: Float[np.ndarray, "mdps responses"]
     policy: Levels
-    """Softmax of normal logits, of a scale between .1 and 10."""
+    """Softmax of normal logits with a scale between .1 and 10."""
     coef: float
 
 
 def random_mdps(seed: int, shape: int) -> MDPs:
-    """Draw MDPs of one of `SHAPES`: odd ones with rewards from 0 to 1, even ones right-or-wrong."""
+    """Draw MDPs of one of `SHAPES`: odd ones have rewards from 0 to 1, even ones right or wrong."""
     actions, horizon = SHAPES[shape]
     rng = np.random.default_rng([seed, shape])
     uniform = rng.random((CHUNK, actions**horizon))
@@ -103,10 +103,10 @@ def check(seed: int, shape: int) -> list[Case]:
 
 
 def _near(optimum: Levels, seed: int, shape: int) -> Levels:
-    """Policies between the optimum and far from it: its logits plus noise of scale .001 to 3."""
+    """Return policies at various distances from the optimum: its logits plus noise of scale .001 to 3."""
     rng = np.random.default_rng([seed, shape, 1])
     scale = 10 ** rng.uniform(-3, 0.5, (CHUNK, 1, 1))
-    tiny = np.finfo(float).tiny  # of a probability that underflowed
+    tiny = np.finfo(float).tiny  # in place of a probability that underflowed
     return softmax(
         [np.log(np.maximum(level, tiny)) + scale * rng.standard_normal(level.shape) for level in optimum]
     )
@@ -141,7 +141,7 @@ def describe(case: Case) -> str:
 
 
 class Clamp(NamedTuple):
-    """What clamping does to the bias, over random one-step MDPs."""
+    """The bias of the clamped entropy over random one-step MDPs."""
 
     kept: int
     best: Float[np.ndarray, " mdps"]
@@ -172,11 +172,11 @@ def resting_gaps(
     """Return V* - V at every point where ascent on ``V + coef * H~`` can rest, NaN for the other subsets.
 
     While the subset S of the likeliest actions stays the same, ascent ends at ``softmax(r / coef)`` on S and
-    nothing elsewhere. S does stay if no action outside it earns more than V there; else that action gains
-    probability until it is let in. There can be several such S: a mediocre action that was likely at the
-    start is kept alive by its bonus, and a better one outside gets none.
+    at 0 elsewhere. S stays if no action outside it earns more than V there. Otherwise that action gains
+    probability until it enters S. There can be several such S: its bonus keeps a mediocre action alive that
+    was likely at the start, and a better action outside S gets no bonus.
 
-    The paper has no theorem for the bias here. One can be had: a best action is always in S, so
+    The paper has no theorem for this bias, but one is easy to prove: a best action is always in S, so
     ``V + coef * H~ >= V*`` and ``V* - V <= coef * H~ <= coef * log kept``.
     """
     actions = rewards.shape[1]
@@ -196,7 +196,7 @@ ONE_STEP: dict[str, tuple[float, Subset]] = {
     "entropy": (0.3, Full()),
     "clamped": (0.3, Fraction(drop=0.9)),
 }
-"""Coefficient and subset of the three steps that are compared."""
+"""Coefficient and subset of the three compared steps."""
 ONE_STEP_ACTIONS, ONE_STEP_OPTIMAL, ONE_STEP_LR = 1_000, 9, 5.0
 
 
@@ -215,7 +215,7 @@ def one_step(coef: float, subset: Subset) -> tuple[Float[Tensor, " actions"], Fl
 
 
 def one_step_table() -> list[dict[str, Any]]:
-    """What one step does to the optimal action, the likely others and the unlikely tail."""
+    """Return the probabilities of the optimal action, the other likely ones and the tail around one step."""
     rows = []
     for name, (coef, subset) in ONE_STEP.items():
         before, after = one_step(coef, subset)
