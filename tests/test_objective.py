@@ -173,4 +173,5 @@ def test_the_push_is_that_of_the_methods_own_bonus():
 
 def test_without_slopes_or_a_bonus_there_is_no_effect():
     assert effect(TOKENS) == (0, 0)
+    assert effect(replace(TOKENS, mask=torch.zeros(2, 2))) == (0, 0)  # not NaN
     assert effect(replace(TOKENS, slopes=SLOPES), Method(name="none", bonus=None)) == (0, 0)
