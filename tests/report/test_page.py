@@ -77,7 +77,31 @@ def test_what_a_model_wrote_is_text(single, browser):
     assert f"{NASTY}0<eos>" in texts
 
 
-def test_an_entropy_can_be_read_without_colour(single, browser):
+def test_hidden_characters_are_shown_wherever_they_come_from(make_run, tmp_path):
+    hidden = "a\u202eb\x1b\ud800"
+    run = make_run("run", text=hidden, task={"name": "countdown", "note": hidden})
+    write_page(report_content([run.path]), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert not set("\u202e\x1b\ud800") & set(text)
+    assert "note a⟨U+202E⟩b⟨U+001B⟩⟨U+D800⟩" in text
+    for character in ("⟨U+202E⟩", "⟨U+001B⟩", "⟨U+D800⟩"):
+        assert f">{character}</span>" in text  # a token of its own
+
+
+def test_cards_use_the_width_and_a_text_has_its_own_direction(make_run, tmp_path, browser):
+    """Of one method there are two cards, before and after; each has half of the page."""
+    folder = make_run("run", text="\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}1")
+    write_page(report_content([folder.path]), tmp_path / "page.html")
+    browser.open(tmp_path / "page.html", 1280)
+    widths = browser.ask("[...document.querySelector('.sides').children].map("
+                         "c => c.offsetWidth / c.parentElement.offsetWidth)")  # fmt: skip
+    assert [round(width, 1) for width in widths] == [0.5, 0.5]
+    direction = "getComputedStyle(document.querySelector('{}')).direction"
+    assert browser.ask(direction.format(".answer .tokens")) == "rtl"
+    assert browser.ask(direction.format(".prompt")) == "ltr"
+
+
+def test_an_entropy_can_be_read_without_color(single, browser):
     browser.open(single, 1280)
     tokens = browser.ask(
         "[...document.querySelectorAll('.answer .t')].slice(0, 3).map("

@@ -10,6 +10,7 @@ from aent.records import write
 from aent.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, pass_chart, training_charts
 from aent.report.content import Content, Result, Section
 from aent.report.tokens import EDGES, PER_PAGE, problems
+from aent.report.visible import visible
 
 SIGN = '<meta name="generator" content="aent report">'
 """Marks a file as a report, so that only reports are replaced."""
@@ -91,13 +92,14 @@ def write_page(content: Content, path: Path) -> None:
 
 
 def page(content: Content) -> str:
-    """Return the page. Everything that comes from a run is data and gets escaped."""
+    """Return the page. Everything that comes from a run is data: it is escaped, and `visible`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
