@@ -29,6 +29,7 @@ FILES = {
     "aime24": ("aime24", "aime24.jsonl"),
     "amc23": ("amc23", "amc23.jsonl"),
     "minerva": ("minerva", "minerva_math.jsonl"),
+    "math500": ("math-500", "math500.jsonl"),
     "gsm8k-test": ("gsm8k", "gsm8k_test.jsonl"),
     "gsm8k-train": ("gsm8k", "gsm8k_train.jsonl"),
 }
@@ -73,20 +74,49 @@ def answers(golds: list[str], index: int) -> Iterator[tuple[str, str]]:
 
 
 def _rewritten(body: str) -> Iterator[str]:
+    """Write an answer in at least two other ways."""
     number = number_of(body)
     if number is None:
-        yield re.sub(r" (?!\{)", r"\\,", body.replace(r"\frac", r"\dfrac"))
+        yield re.sub(r" (?!\{)", r"\\,", body.replace(r"\frac", r"\dfrac").replace("\\\\ ", "\\\\"))
+        yield _compact(body)
+        yield from _restructured(body)
         return
     mantissa, e, exponent = body.partition("e")
     if e:
         yield rf"{mantissa} \times 10^{{{int(exponent)}}}"
         yield rf"${mantissa}\cdot10^{{{int(exponent)}}}$"
-    elif "." in body:
+    elif number.denominator != 1:
         yield f"{body}0"
         yield rf"\frac{{{number.numerator}}}{{{number.denominator}}}"
     else:
         yield f"{int(number):,}"
         yield f"{int(number)}.0"
+        yield f"{int(number):,}".replace(",", "{,}")
+
+
+def _compact(body: str) -> str:
+    """Leave out spaces and braces that LaTeX does not need, and size the brackets."""
+    body = re.sub(r"(?<![A-Za-z\\]) | (?![A-Za-z0-9])", "", re.sub(r"\\left|\\right|\\!", "", body))
+    body = re.sub(r"\\frac\{([0-9])\}\{([0-9])\}", r"\\tfrac\1\2", body)
+    return re.sub(r"\)|\]", r"\\right\g<0>", re.sub(r"\(|(?<!\\)\[", r"\\left\g<0>", body))
+
+
+def _restructured(body: str) -> Iterator[str]:
+    """Write a matrix in other brackets, an interval as an inequality, a set in another order."""
+    bare = re.sub(r"\\left|\\right", "", body)
+    if "pmatrix" in bare:
+        yield bare.replace("pmatrix", "bmatrix")
+    elif match := re.fullmatch(r"([(\[])([^,()]*),([^,()]*)([)\]])", bare):
+        opening, low, high, closing = match.groups()
+        if (opening, closing) != ("(", ")") and "infty" not in bare:
+            signs = r"<" if opening == "(" else r"\le", r"<" if closing == ")" else r"\le"
+            yield f"{low} {signs[0]} x {signs[1]} {high}"
+    elif re.fullmatch(r"[-0-9, ]+", bare) and "," in bare:
+        yield ", ".join(reversed(bare.split(",")))
+    elif r"\cup" in bare:
+        yield r" \cup ".join(reversed(bare.split(r"\cup")))
+    elif r"\text" not in bare and "=" not in bare and r"\pm" not in bare and "_" not in bare:
+        yield f"({bare})"
 
 
 def _flipped(body: str) -> str | None:

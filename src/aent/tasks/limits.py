@@ -1,17 +1,147 @@
-"""Limits on grading: time, and numbers too large to work out."""
+"""Limits on grading: processor time, memory, and the size of numbers.
 
+An answer is hostile until it has been read: a parser can need hours or gigabytes for a line of text, and
+Python cannot interrupt it reliably from within. `Killable` therefore runs such code in a process of its
+own, which the kernel ends at its limits.
+"""
+
+import atexit
+import json
 import math
+import os
 import re
+import select
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import Any
 
-_SECONDS = 2
+from aent.errors import InputError
 
-_TICK = 0.05  # seconds between two looks at the time spent
+SECONDS = 2.0
+"""Processor time that one request may take."""
+
+_MEMORY = 1 << 30  # bytes of address space of the grading process
+
+_START = 300.0  # seconds that imports may take on a busy machine
+
+_PATIENCE = 60.0  # seconds without a reply, busy machine or not, after which the process is replaced
+
+_SOURCE = "import sys; from aent.tasks.killable import serve; serve(sys.argv[1], int(sys.argv[2]))"
+
+
+class Killable:
+    """Calls functions of a module in another process, under limits of processor time and memory.
+
+    The process starts with the first call and imports `module`, but never torch. It may be called from any
+    thread. After a fork, parent and child have separate processes. Arguments and results are JSON.
+    """
+
+    def __init__(self, module: str):
+        self.module = module
+        self._reset()
+        atexit.register(self.close)
+        os.register_at_fork(after_in_child=self._forget)
+
+    def call(self, function: str, *arguments: Any) -> Any:
+        """Return ``module.function(*arguments)``, or None if it raises or exceeds a limit.
+
+        The limits are `SECONDS` of processor time, however busy the machine is, and 1 GiB of address
+        space.
+
+        Raises:
+            InputError: if the process cannot import the module.
+        """
+        request = json.dumps([SECONDS, function, arguments]).encode() + b"\n"
+        with self._lock:
+            try:
+                pipe = self._started().stdin
+                assert pipe is not None
+                pipe.write(request)
+                reply = self._reply(_PATIENCE)
+            except BrokenPipeError:  # ended from outside, between two calls
+                reply = b""
+            except BaseException:  # such as Ctrl-C: the reply would be taken for that to the next request
+                self._stop()
+                raise
+            if not reply:
+                self._stop()
+                return None
+            return json.loads(reply)
+
+    def close(self) -> None:
+        """End the process. The next call starts another one."""
+        with self._lock:
+            self._stop()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _forget(self) -> None:
+        """In a forked child: leave the parent's process alone."""
+        process = self._process
+        self._reset()
+        if process is not None:
+            process.returncode = 0  # not a child of this process, so never to be waited for
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._stop()
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _SOURCE, self.module, str(_MEMORY)],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C and a closed terminal reach this process only
+        )
+        reason = json.loads(self._reply(_START) or '"it ended before it was ready"')
+        if reason:
+            self._stop()
+            raise InputError(
+                f"the grading process cannot start: {reason}. Install math-verify (aent's extra 'tasks')."
+            )
+        return self._process
+
+    def _reply(self, seconds: float) -> bytes:
+        """Return the next line of the process, or nothing if it ends or stays silent for `seconds`."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN | select.POLLHUP)
+        end, line = time.monotonic() + seconds, b""
+        while not line.endswith(b"\n"):
+            left = end - time.monotonic()
+            if left <= 0 or not poll.poll(1000 * left):
+                return b""
+            part = os.read(pipe, 1 << 16)
+            if not part:
+                return b""
+            line += part
+        return line
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        process.wait()
+
 
 _POWER = re.compile(r"([)}]?)\s*(?:\^|\*\*)\s*")
 
@@ -25,9 +155,9 @@ _MAX_POWER = 10_000
 
 
 def is_huge(text: str) -> bool:
-    """Whether a text holds a number that would take sympy seconds or gigabytes to work out.
+    """Whether a text contains a number that would take sympy seconds or gigabytes to compute.
 
-    That is a power of a power of numbers, a large factorial, or an exponent beyond 10000.
+    Such a number is a power of a power of numbers, a large factorial, or an exponent above 10000.
     """
     largest, nested = 1, 1
     for power in _POWER.finditer(text):
@@ -42,40 +172,6 @@ def is_huge(text: str) -> bool:
         else:
             largest = max(largest, size)
     return largest * nested > _MAX_POWER or bool(_FACTORIAL.search(text))
-
-
-class _TimeIsUpError(BaseException):
-    """Not an Exception: math-verify and sympy catch those."""
-
-
-@contextmanager
-def _time_limit() -> Iterator[None]:
-    """Leave the block after `_SECONDS` of this thread's computing; only the main thread has a limit.
-
-    Computing, not passing, time: on a busy machine the same answers are right. The alarm that
-    math-verify sets goes off once, and Python drops what is raised while it runs a destructor. This
-    one goes off again until the block is left.
-    """
-    if threading.current_thread() is not threading.main_thread():  # no other receives signals
-        yield
-        return
-    working = True
-    end = time.thread_time() + _SECONDS
-
-    def look(*_: Any) -> None:
-        if working and time.thread_time() > end:
-            raise _TimeIsUpError
-
-    previous = signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
-    try:
-        yield
-    except _TimeIsUpError:
-        pass
-    finally:
-        working = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
 
 
 def _exponent(text: str, start: int) -> str:

@@ -131,14 +131,16 @@ class Task(ABC):
             InputError: if a row fails. The message shows the first such row, the completion and its
                 score.
         """
-        checked = 0
-        for index, row in enumerate(self.dataset(split).to_list()[:limit]):
+        return self.check(self.dataset(split).to_list()[:limit], split)
+
+    def check(self, rows: Sequence[Row], split: Split) -> int:
+        """Check that every gold answer scores 1 and a wrong one 0, as `validate` does, for some rows."""
+        for index, row in enumerate(rows):
             for completion, due in ((self.gold(row), 1.0), (self.wrong(row), 0.0)):
-                got = self.score(completion, row)
-                if got != due:
+                score = self.score(completion, row)
+                if score != due:
                     raise InputError(
                         f"task {self.name!r}, {split} row {index}: the completion {completion!r} "
-                        f"scores {got}, not {due}. Row: {row}. Correct the row or the reward."
+                        f"scores {score}, not {due}. Row: {row}. Correct the row or the reward."
                     )
-            checked += 1
-        return checked
+        return len(rows)

@@ -1,4 +1,4 @@
-"""Rows of a local file, a folder of files, or a data set on the hub, each with its place."""
+"""Rows of a local file, a folder of files, or a data set on the hub, each with its location."""
 
 import json
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ def read_local(path: Path) -> list[tuple[str, _Row]]:
     """Return ``(where, row)`` for every row of a file, or of all files of a folder in name order.
 
     Raises:
-        InputError: where there is no such file, it is of another kind, malformed (naming the line)
-            or empty.
+        InputError: if the file does not exist, has an unsupported type, is malformed (the message names
+            the line), or is empty.
     """
     files = _files(path)
     rows = [row for file in files for row in (_jsonl if file.suffix == ".jsonl" else _parquet)(file)]
@@ -30,7 +30,7 @@ def read_hub(source: str, config: str | None, split: str) -> list[tuple[str, _Ro
     """Return ``(where, row)`` for every row of a split of a data set on the hub.
 
     Raises:
-        InputError: where the data set, its config or its split cannot be loaded, or is empty.
+        InputError: if the data set, its config or its split cannot be loaded or is empty.
     """
     from datasets import load_dataset
 

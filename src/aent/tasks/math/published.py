@@ -1,12 +1,13 @@
 r"""The benchmarks of mathematics that papers report, each as the fields of `MathTask` that it needs.
 
-docs/benchmarks.md says where names, splits and columns were seen.
+docs/benchmarks.md lists the sources of names, splits and columns.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from aent.tasks.math.boxed import split_boxed
+from aent.tasks.math.grading import Kind
 from aent.tasks.math.quantities import unit_before, unit_of
 from aent.tasks.math.task import MathTask
 from aent.tasks.task import Row
@@ -25,7 +26,7 @@ class Math500(MathTask):
 
 @dataclass(frozen=True, kw_only=True)
 class MathHard(MathTask):
-    """The problems of MATH at its highest level; gold answers are the last box of the solutions."""
+    """The problems of MATH at its highest level. The gold answer is the last box of the solution."""
 
     name: ClassVar[str] = "math-hard"
 
@@ -41,6 +42,8 @@ class AIME24(MathTask):
 
     name: ClassVar[str] = "aime24"
 
+    kind: Kind | None = "number"
+
     path: str | None = "HuggingFaceH4/aime_2024"
     train: str | None = None
     test: str = "train"  # its only split
@@ -53,6 +56,8 @@ class AIME25(MathTask):
 
     name: ClassVar[str] = "aime25"
 
+    kind: Kind | None = "number"
+
     path: str | None = "math-ai/aime25"
     train: str | None = None
     question_column: str = "problem"
@@ -64,11 +69,13 @@ class AMC23(MathTask):
 
     name: ClassVar[str] = "amc23"
 
+    kind: Kind | None = "number"
+
     path: str | None = "math-ai/amc23"
     train: str | None = None
 
 
-_REPAIRED = (  # slips of the solutions of Minerva
+_REPAIRED = (  # slips in the solutions of Minerva
     ("np.arcsin(", r"\arcsin("),
     ("/$ kJ/mole", "$ kJ/mole"),
 )
@@ -78,8 +85,8 @@ _REPAIRED = (  # slips of the solutions of Minerva
 class Minerva(MathTask):
     r"""Undergraduate physics, chemistry, biology, economics and mathematics.
 
-    Solutions box the number and write its unit behind the box. The gold answer is both, so that an
-    answer without a unit is right and one with another unit is wrong, or converted.
+    Solutions box the number and write its unit after the box. The gold answer is both together, so an
+    answer without a unit is right, and an answer with another unit must be converted.
     """
 
     name: ClassVar[str] = "minerva"
@@ -102,8 +109,8 @@ class Minerva(MathTask):
 class OlympiadBench(MathTask):
     """Olympiad problems in English without pictures.
 
-    The answer column is a list; all its entries are due, in any order. The columns ``context`` (what
-    stands before the question) and ``unit`` are used where there are any.
+    The answer column is a list; an answer must give all its entries, in any order. The columns
+    ``context`` (text before the question) and ``unit`` are used if they are filled.
     """
 
     name: ClassVar[str] = "olympiadbench"

@@ -55,12 +55,35 @@ _UNITS: dict[str, tuple[str, str]] = {
     "L": ("1e-3", "m^3"),
     "mag": ("1", "mag"),
     "bit": ("1", "bit"),
+    "inch": ("0.0254", "m"),
+    "ft": ("0.3048", "m"),
+    "yd": ("0.9144", "m"),
+    "mi": ("1609.344", "m"),
+    "week": ("604800", "s"),
+    "month": ("1", "month"),
+    "decade": ("10", "year"),
+    "century": ("100", "year"),
+    "lb": ("0.45359237", "kg"),
+    "oz": ("0.028349523125", "kg"),
+    "ton": ("1", "ton"),
+    "gal": ("0.003785411784", "m^3"),
+    "quart": ("0.000946352946", "m^3"),
+    "pint": ("0.000473176473", "m^3"),
+    "cup": ("0.0002365882365", "m^3"),
+    "acre": ("4046.8564224", "m^2"),
+    "hectare": ("1e4", "m^2"),
+    "mph": ("0.44704", "m s^-1"),
+    "euro": ("1", "euro"),
+    "sterling": ("1", "sterling"),
+    "yen": ("1", "yen"),
     "dollar": ("1", "dollar"),
     "cent": ("1/100", "dollar"),
     **dict.fromkeys(("atom", "electron", "ion", "molecule", "photon"), ("1", "")),
 }
 
 _NAMES = {
+    **{"mile": "mi", "foot": "ft", "feet": "ft", "inches": "inch", "yard": "yd", "pound": "lb", "lbs": "lb"},
+    **{"ounce": "oz", "gallon": "gal", "wk": "week", "centuries": "century", "hours": "h", "hrs": "h"},
     **{"meter": "m", "metre": "m", "parsec": "pc", "sec": "s", "second": "s", "minute": "min", "hour": "h"},
     **{"hr": "h", "hertz": "Hz", "gram": "g", "newton": "N", "joule": "J", "watt": "W"},
     **{
@@ -117,6 +140,8 @@ _REWRITTEN = (  # LaTeX around units, as plain words
     (r"(?:\\mu(?![A-Za-z])|μ|µ)\s*", "μ"),
     (r"(?<![A-Za-z])deg\s+([CF])(?![A-Za-z])", r"deg\1"),
     (r"(?<![A-Za-z])per(?![A-Za-z])", "/"),
+    (r"(?<![A-Za-z])(?:square|sq\.?)\s+([A-Za-z]+)", r"\1^2"),
+    (r"(?<![A-Za-z])(?:cubic|cu\.?)\s+([A-Za-z]+)", r"\1^3"),
     (r"([A-Za-z])\s+squared(?![A-Za-z])", r"\1^2"),
     (r"([A-Za-z])\s+cubed(?![A-Za-z])", r"\1^3"),
 )
@@ -167,12 +192,12 @@ def unit_before(text: str) -> Unit | None:
 def split_unit(answer: str, *, upright: bool = False) -> tuple[str, Unit | None]:
     r"""Split ``560 \text{ nm}`` into ``560`` and its unit; without a known unit the answer stays whole.
 
-    Letters right after a number (``560 nm``) are a unit too, unless `upright`: then only what is
-    typeset as one (``\text``, ``\mathrm``, a degree sign).
+    Letters right after a number (``560m``) are a unit too, unless `upright`: then only what is typeset as
+    one (``\text``, ``\mathrm``, a degree sign), or two letters and more after a space (``560 nm``).
     """
     starts = [match.start() for match in _UPRIGHT.finditer(answer)]
     number = _NUMBER.match(answer)
-    if number and not upright:
+    if number and (not upright or re.match(r"\s+[A-Za-z]{2}", answer[number.end() :])):
         starts.insert(0, number.end())
     for start in starts:
         unit = unit_of(answer[start:])

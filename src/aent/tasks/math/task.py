@@ -1,5 +1,7 @@
-r"""Mathematics problems from files or the hub, checked with math-verify."""
+"""Mathematics problems from files or the hub."""
 
+import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aent.errors import InputError
 from aent.tasks.math.boxed import final_answer
 from aent.tasks.math.files import read_hub, read_local
-from aent.tasks.math.grading import is_readable, is_right, voted_answer
+from aent.tasks.math.grading import Kind, is_readable, is_right, spell, voted_answer
 from aent.tasks.math.quantities import number_of
 from aent.tasks.task import Row, Split, Task
 
@@ -19,6 +21,10 @@ _PLACE = "{question}"
 _UNRELATED = "271828.1828"
 
 
+class _FaultyRowError(InputError):
+    """A row that ``skip_faulty`` leaves out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MathTask(Task):
     r"""Problems with a mathematical answer, from local files or the hub.
@@ -27,16 +33,25 @@ class MathTask(Task):
     folder they are relative to it; any other `path` is a data set on the hub, and they are its
     splits. With ``train=None`` there is nothing to train on, only to evaluate.
 
-    The gold answer is the last ``\boxed{...}`` in the answer column, or what follows its last
-    ``####``, or the whole of it. A completion's answer is the last ``\boxed{...}``, or what follows
-    the last ``####``, or the last expression that math-verify finds near its end. How the two are
-    compared says `aent.tasks.math.grading.is_right`.
+    The gold answer is the last ``\boxed{...}`` in the answer column, or the text after its last
+    ``####``, or the whole column. A completion's answer is the last ``\boxed{...}``, or the last
+    ``<answer>``, or the text after the last ``####``, or the last expression of the text.
+    `aent.tasks.math.grading.is_right` explains how the two are compared.
+
+    `kind` is what the questions ask for: ``number``, ``expression`` or ``any``; by default each gold
+    answer says it. With ``number``, only a number written out is right, not ``5 + 7 + 9``. Answers in
+    ``<think>`` sections earn nothing unless `pay_thoughts`, nor do answers that were cut off, unless
+    `pay_truncated`.
+
+    A row is faulty if its question or gold answer is empty or not a text or finite number, if the gold
+    answer cannot be read, or if another row asks the same question with another answer. Faulty rows are
+    refused, or with `skip_faulty` left out; `skipped` counts them.
 
     `template` is the text around ``{question}``. With `chat` or `system` the prompt is a
     conversation, for models with a chat template; otherwise it is plain text.
 
     Raises:
-        InputError: where `template` has no place for the question, or both splits are one.
+        InputError: if `template` has no place for the question, or both splits are the same.
     """
 
     name: ClassVar[str] = "math"
@@ -51,6 +66,10 @@ class MathTask(Task):
     template: str = "{question}\n\nReason step by step, and put the final answer in \\boxed{}."
     chat: bool = False
     system: str | None = None
+    kind: Kind | None = None
+    pay_thoughts: bool = False
+    pay_truncated: bool = False
+    skip_faulty: bool = False
 
     def __post_init__(self) -> None:
         if _PLACE not in self.template:
@@ -73,16 +92,27 @@ class MathTask(Task):
         """Return the problems of a split, with the final answer as text.
 
         Raises:
-            InputError: where the file, the split, a column, a question or an answer is missing, or
-                a file is malformed or empty; naming the file and the row.
+            InputError: if the file, the split or a column is missing, a file is malformed or empty, or a
+                row is faulty. The message names the file and the row.
         """
         from datasets import Dataset
 
         return Dataset.from_list([row for _, row in self._rows(split)])
 
     def score(self, completion: str, row: Row) -> float:
-        """Return 1 where the completion's answer equals the gold answer, else 0."""
-        return float(is_right(completion, row["answer"]))
+        """Return 1 if the completion's answer equals the gold answer, else 0.
+
+        If the row has a ``prompt`` (in TRL's rewards ``prompts``), its expressions are no answers.
+        """
+        right = is_right(
+            completion,
+            row["answer"],
+            question=_asked(row.get("prompt", row.get("prompts"))),
+            kind=self.kind,
+            thoughts=self.pay_thoughts,
+            truncated=self.pay_truncated,
+        )
+        return float(right)
 
     def gold(self, row: Row) -> str:
         r"""Return the gold answer in a ``\boxed{}``."""
@@ -94,26 +124,19 @@ class MathTask(Task):
         return f"\\boxed{{{_UNRELATED if number is None else number + 1}}}"
 
     def answer(self, completion: str) -> str | None:
-        """Return the final answer; numbers and expressions in one way of writing each."""
-        return voted_answer(completion)
+        """Return the final answer in one spelling, so that equal answers are one vote."""
+        return voted_answer(completion, thoughts=self.pay_thoughts, truncated=self.pay_truncated)
 
     def validate(self, split: Split = "test", limit: int | None = None) -> int:
-        """Check the rows as every task does, and more; return how many were checked.
+        """Check the rows as every task does, and that no train question is in the test split.
 
-        Gold answers must be readable by math-verify, as otherwise only the same letters would be
-        right; and no question of the test split may be in the train split.
+        Returns:
+            The number of rows checked.
 
         Raises:
-            InputError: naming the first row that fails.
+            InputError: if a row fails. The message shows the first such row.
         """
-        rows = self._rows(split)
-        for where, row in rows[:limit]:
-            if not is_readable(row["answer"]):
-                raise InputError(
-                    f"{where}: math-verify cannot read the gold answer {row['answer']!r}, so only "
-                    "the same letters would be right. Rewrite it as a number or in LaTeX, or "
-                    "remove the row."
-                )
+        rows = self._rows(split, limit)
         if split == "train":
             held_out = {str(row["prompt"]): where for where, row in self._rows("test")}
             for where, row in rows:
@@ -122,10 +145,37 @@ class MathTask(Task):
                         f"{where} has the same question as {held_out[str(row['prompt'])]}; "
                         "remove it from one of them."
                     )
-        return super().validate(split, limit)
+        return self.check([row for _, row in rows], split)
 
-    def _rows(self, split: Split) -> list[tuple[str, dict[str, Any]]]:
-        return [(where, self._problem(row, where)) for where, row in self._source(split)]
+    def skipped(self, split: Split) -> int:
+        """Return the number of faulty rows of a split that ``skip_faulty`` leaves out."""
+        return len(self._source(split)) - len(self._rows(split)) if self.skip_faulty else 0
+
+    def _rows(self, split: Split, limit: int | None = None) -> list[tuple[str, dict[str, Any]]]:
+        """Return the problems of the first `limit` rows of a split.
+
+        Raises:
+            InputError: if a row is faulty and not to be skipped, or no row is left.
+        """
+        source, problems, faults = self._source(split)[:limit], [], []
+        for where, row in source:
+            try:
+                problems.append((where, self._problem(row, where)))
+            except _FaultyRowError as fault:
+                faults.append(str(fault))
+        problems, conflicts = _without_conflicts(problems)
+        faults += conflicts
+        if faults and not self.skip_faulty:
+            raise InputError(faults[0] + " Or leave such rows out with skip_faulty=true.")
+        if not problems:
+            raise InputError(f"task {self.name!r}: all {len(source)} {split} rows are faulty. {faults[0]}")
+        if faults:
+            warnings.warn(
+                f"task {self.name!r}: {len(source) - len(problems)} of {len(source)} {split} rows are faulty "
+                f"and left out. The first fault: {faults[0]}",
+                stacklevel=3,
+            )
+        return problems
 
     def _source(self, split: Split) -> list[tuple[str, dict[str, Any]]]:
         chosen = self.train if split == "train" else self.test
@@ -145,9 +195,21 @@ class MathTask(Task):
 
     def _problem(self, row: Row, where: str) -> dict[str, Any]:
         question, answer = self._question(row, where), self._answer(row, where)
+        if not question.strip():
+            raise _FaultyRowError(f"{where}: the question is empty; add it or remove the row.")
         if not answer:
             written = row[self.answer_column]
-            raise InputError(f"{where}: the gold answer {written!r} is empty; add it or remove the row.")
+            raise _FaultyRowError(f"{where}: the gold answer {written!r} is empty; add it or remove the row.")
+        if self.kind == "number" and not is_readable(answer, self.kind):
+            raise _FaultyRowError(
+                f"{where}: the gold answer {answer!r} is not a number, as task {self.name!r} asks for. Set "
+                "kind=any if expressions are right too, rewrite it, or remove the row."
+            )
+        if not is_readable(answer):
+            raise _FaultyRowError(
+                f"{where}: math-verify cannot read the gold answer {answer[:200]!r}, so only the same "
+                "letters would be right. Rewrite it as a number or in LaTeX, or remove the row."
+            )
         return {"prompt": self._prompt(question), "answer": answer}
 
     def _question(self, row: Row, where: str) -> str:
@@ -166,7 +228,7 @@ class MathTask(Task):
         return [*system, {"role": "user", "content": content}]
 
     def _cell(self, row: Row, field: str, where: str) -> str:
-        """Return a text or a number of a row as text."""
+        """Return a text or a number in a row as text."""
         column = getattr(self, field)
         if column not in row:
             raise InputError(
@@ -174,12 +236,40 @@ class MathTask(Task):
                 f"Set {field} to one of them."
             )
         value = row[column]
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise InputError(
-                f"{where}: the {column} is {value!r}, where a text or a number is needed; "
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not isinstance(value, str) and not number:
+            raise _FaultyRowError(
+                f"{where}: the {column} is {value!r}, but must be a text or a finite number; "
                 "correct or remove the row."
             )
         return str(value)
+
+
+def _asked(prompt: Any) -> str:
+    """Return the text of a prompt; of a conversation, that of its last message from the user."""
+    if isinstance(prompt, list):
+        users = [message for message in prompt if message.get("role") == "user"]
+        prompt = users[-1].get("content") if users else None
+    return prompt if isinstance(prompt, str) else ""
+
+
+_Problems = list[tuple[str, dict[str, Any]]]
+
+
+def _without_conflicts(problems: _Problems) -> tuple[_Problems, list[str]]:
+    """Return the problems without those that are asked twice with different answers, and the faults."""
+    first: dict[str, tuple[str, str]] = {}
+    faults, conflicting = [], set()
+    for where, row in problems:
+        question = str(row["prompt"])
+        other, answer = first.setdefault(question, (where, row["answer"]))
+        if answer != row["answer"] and spell(answer) != spell(row["answer"]):
+            conflicting.add(question)
+            faults.append(
+                f"{where} asks the same question as {other}, but its answer is {row['answer']!r} instead of "
+                f"{answer!r}; remove one of them."
+            )
+    return [problem for problem in problems if str(problem[1]["prompt"]) not in conflicting], faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,5 +278,6 @@ class GSM8K(MathTask):
 
     name: ClassVar[str] = "gsm8k"
 
+    kind: Kind | None = "number"
     path: str | None = "openai/gsm8k"
     config: str | None = "main"
