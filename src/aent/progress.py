@@ -1,5 +1,6 @@
 """The progress bar shared by everything that takes a while."""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def progress_bar(console: "Console") -> "Progress":
-    """Return a bar that is shown only if the output is a terminal."""
+    """Return a bar that is shown only on a terminal: redrawn in place, it would fill a file or a notebook."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
@@ -19,8 +20,18 @@ def progress_bar(console: "Console") -> "Progress":
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not _redraws(console),
     )
+
+
+def _redraws(console: "Console") -> bool:
+    """Return whether escape codes move the cursor here.
+
+    A notebook's shell commands claim it: its kernel sets ``FORCE_COLOR``, and ``!command`` runs on a
+    pseudo-terminal. The other variables that a kernel sets give it away.
+    """
+    in_notebook = "JPY_PARENT_PID" in os.environ or "inline" in os.environ.get("MPLBACKEND", "")
+    return console.is_terminal and console.file.isatty() and not in_notebook
 
 
 def counter(bar: "Progress", title: str) -> Callable[[int, int], None]:
