@@ -1,8 +1,8 @@
-"""The pages tell the truth: their Python runs, their recipes load, their links lead somewhere.
+"""The pages tell the truth: their Python runs, their recipes load, their relative links exist.
 
-Every ``python`` block of a page is run, in order, in one namespace, in a folder that holds what the blocks
-name: a tiny random model under the id of a real one, and a few problems as GSM8K writes them. Training is
-on the CPU and stops after two steps. A block that only quotes code is marked ``py`` instead.
+All ``python`` blocks of a page run in order, in one namespace, in a folder that holds what they name:
+a tiny random model under the id of a real one, and a few problems in GSM8K's format. Training runs on the CPU
+and stops after two steps. Mark a block that only quotes code as ``py`` instead.
 """
 
 import json
@@ -34,7 +34,7 @@ ROWS = {
 
 @pytest.fixture(scope="module")
 def surroundings(tmp_path_factory):
-    """A folder with everything that a page may name."""
+    """A folder with everything that a page may refer to."""
     folder = tmp_path_factory.mktemp("docs")
     tokenizer = character_tokenizer(string.printable, 128)
     tokenizer.chat_template = CHAT
@@ -50,7 +50,7 @@ def surroundings(tmp_path_factory):
 
 
 def make_short_and_local(monkeypatch):
-    """Keep training on the CPU, and to two steps."""
+    """Restrict training to the CPU and to two steps."""
     check = transformers.TrainingArguments.__post_init__
 
     def on_the_cpu(args):
@@ -68,10 +68,10 @@ class TwoSteps(transformers.TrainerCallback):
 
 
 def blocks(page, language):
-    """The fenced blocks of a language, each after as many empty lines as precede it in the page."""
+    """The fenced blocks of a language, padded with empty lines so that line numbers are those of the page."""
     text = page.read_text()
-    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return ["\n" * text.count("\n", 0, match.start(1)) + match[1] for match in found]
+    matches = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return ["\n" * text.count("\n", 0, match.start(1)) + match[1] for match in matches]
 
 
 @EACH_PAGE
@@ -95,7 +95,7 @@ def test_recipes_load(page, tmp_path):
 
 
 @EACH_PAGE
-def test_relative_links_lead_somewhere(page):
+def test_relative_links_exist(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text)
     targets = [(one or other).partition("#")[0] for one, other in links]
