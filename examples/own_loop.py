@@ -19,8 +19,8 @@ from aent import (
     Rollouts,
     Tokens,
     clip_edges,
+    entropy_sum,
     load_method,
-    measure_weights,
     rollout_advantages,
     token_advantages,
     token_stats,
@@ -123,8 +123,8 @@ def train(spec, seed=0):
             optimizer.step()
 
             # The controller turns the measured entropy into the next coefficient
-            weights = measure_weights(method, tokens)
-            entropy = ((weights * stats.entropy).sum() / weights.sum()).item()
+            total, weight = entropy_sum(method, tokens)
+            entropy = (total / weight).item()
             if controller:
                 controller.update(entropy)
 

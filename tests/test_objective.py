@@ -13,8 +13,8 @@ from aent import (
     Tokens,
     changed_rewards,
     clip_edges,
+    entropy_sum,
     first_order_effect,
-    measure_weights,
     rollout_advantages,
     token_advantages,
     with_terms,
@@ -54,7 +54,6 @@ def test_without_parts_the_host_is_left_alone():
     assert rollout_advantages(none, ROLLOUTS, lambda rewards: -rewards).tolist() == [[-1.0, -2.0]]
     assert token_advantages(none, TOKENS) is TOKENS.advantages
     assert clip_edges(none, replace(TOKENS, clip=(0.1, 0.3))) == (0.1, 0.3)
-    assert measure_weights(none, TOKENS) is TOKENS.mask
     loss = torch.tensor(1.0)
     assert with_terms(loss, none, TOKENS, host_mean=pytest.fail, count=5) is loss
 
@@ -121,12 +120,20 @@ def test_a_positive_coefficient_raises_entropy():
     assert stepped.item() > entropy.item()
 
 
-def test_weights_of_the_measurement_leave_masked_tokens_out_and_carry_no_gradient():
-    entropy = TOKENS.entropy.clone().requires_grad_()
-    method = Method(name="measured", measure=lambda tokens: 2 * tokens.entropy)
-    weights = measure_weights(method, replace(TOKENS, entropy=entropy))
-    assert weights.tolist() == [[1.0, 0.0], [2.0, 0.5]]
-    assert not weights.requires_grad
+def test_the_controller_sees_the_mean_over_unmasked_tokens():
+    """0.5 + 1 + 0.25 over 3 tokens; the masked 9 does not count."""
+    tokens = replace(TOKENS, entropy=TOKENS.entropy.clone().requires_grad_())
+    total, weight = entropy_sum(Method(name="none"), tokens)
+    assert (total.item(), weight.item()) == (1.75, 3.0)
+    assert not total.requires_grad
+
+
+def test_a_method_may_measure_otherwise_without_gradient():
+    tokens = replace(TOKENS, entropy=TOKENS.entropy.clone().requires_grad_())
+    method = Method(name="own", measure=lambda tokens: (2 * tokens.entropy.max(), tokens.mask[0].sum()))
+    total, weight = entropy_sum(method, tokens)
+    assert (total.item(), weight.item()) == (18.0, 1.0)
+    assert not total.requires_grad
 
 
 def host_sum(values):

@@ -135,8 +135,11 @@ class Method:
     """What is subtracted from the loss, as a mean over tokens. Ignored without a controller."""
     controller: Controller | None = None
     """How the coefficient moves."""
-    measure: Callable[[Tokens], Float[Tensor, "batch tokens"]] | None = None
-    """The weight of each token in the mean entropy that updates the controller; None for equal weights."""
+    measure: Callable[[Tokens], tuple[Float[Tensor, ""], Float[Tensor, ""]]] | None = None
+    """(Sum of entropies, weight behind it) of a micro-batch; the controller sees their ratio.
+
+    None for the mean over tokens.
+    """
     needs_clip: bool = False
     """Whether the method acts on the clipping of single tokens, so that the algorithm must clip them."""
     paper: Paper | None = None

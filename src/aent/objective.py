@@ -5,8 +5,7 @@
    computes its loss from them.
 3. Loss: `with_terms` adds the method's terms to the host's loss. Only this function writes
    ``- coef * entropy``. The optimizer minimizes, so `coef` > 0 pulls towards higher entropy.
-4. Measurement: `measure_weights` says how much each token counts in the mean entropy that updates the
-   controller.
+4. Measurement: `entropy_sum` adds up the entropy that updates the controller.
 
 How the coefficient moves is in `aent.controllers`, the entropy itself in `aent.ops`. The policy-gradient
 loss stays with the host.
@@ -82,16 +81,17 @@ def with_terms(
     return loss
 
 
-def measure_weights(method: Method, tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-    """Return each token's weight in ``sum_t weight_t * H_t / sum_t weight_t``, which updates the controller.
+def entropy_sum(method: Method, tokens: Tokens) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the sum of the entropies (nats) of a micro-batch and the weight behind it, without gradient.
 
-    Both sums run over all tokens since the controller's last update. Without `Method.measure`, every
-    unmasked token has weight 1.
+    The controller's next update gets the total of these sums divided by the total of the weights, over all
+    micro-batches and ranks since its last update. Without `Method.measure`, the sum is over all unmasked
+    tokens and the weight is their number.
     """
-    if method.measure is None:
-        return tokens.mask
     with torch.no_grad():
-        return method.measure(tokens) * tokens.mask
+        if method.measure is None:
+            return masked_sum(tokens.entropy, tokens.mask), tokens.mask.sum()
+        return method.measure(tokens)
 
 
 def first_order_effect(

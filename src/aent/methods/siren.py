@@ -1,4 +1,4 @@
-"""SIREN: the entropy of nucleus and peaks, held where it started."""
+"""SIREN: the entropy of the nucleus at the peaks of a response, held at its starting value."""
 
 from functools import partial
 
@@ -25,19 +25,23 @@ SIREN = Paper(
 
 
 def siren(*, coef: float = 0.005, mass: float = 0.8, quantile: float = 0.8) -> Method:
-    """SIREN: the square of how far the entropy of nucleus and peaks is from where it started.
+    """Penalize the squared distance of the peak entropy from its starting value.
 
-    ``loss = policy_loss + coef * (P(pi) - anchor)^2`` in nats^2, P being the mean over responses of the mean
-    entropy at those tokens of a response that lie above its `quantile`, each entropy that of the policy
-    renormalised on its nucleus of `mass`; the anchor is P of the first window, and before it is known
-    nothing is added.
+    ``loss = policy_loss + coef * (P(pi) - anchor)^2`` in nats^2. P is the mean over responses of the mean
+    entropy at the peaks of a response, the tokens with an entropy above its `quantile`; a response without
+    peaks counts as 0. Each entropy is that of the policy renormalized on its nucleus of `mass`. The anchor
+    is P of the first window; until it is known, nothing is added.
 
-    The square is taken per micro-batch, as in the authors' code, and weighs by the micro-batch's tokens
+    The square is taken per micro-batch, as in the authors' code, and is weighted by the micro-batch's tokens
     (theirs: by its responses). Their anchor is P of the whole first batch of rollouts before any update,
     which is ours with one update per batch. Their nucleus leaves out the token with which the mass is
-    reached; ours (`TopP`) keeps it. They train with Dr.GRPO and clipping at 0.28: options of the host.
+    reached; ours (`TopP`) keeps it. They train with Dr. GRPO and a clip of 0.28, which are options of the
+    host.
 
-    Source: arXiv 2509.25133; formula and defaults from the authors' code and script.
+    Source: arXiv 2509.25133; formula and defaults are from the authors' code and script.
+
+    Raises:
+        InputError: for a quantile outside [0, 1), and in training for a controller without an aim.
     """
     if not 0 <= quantile < 1:
         raise InputError(f"quantile={quantile} must be at least 0 and below 1: tokens above it are looked at")
@@ -46,31 +50,32 @@ def siren(*, coef: float = 0.005, mass: float = 0.8, quantile: float = 0.8) -> M
         subset=TopP(mass=mass),
         bonus=partial(squared_drift, quantile=quantile),
         controller=Anchor(level=coef),
-        measure=partial(peak_weights, quantile=quantile),
+        measure=partial(peak_entropy, quantile=quantile),
         paper=SIREN,
     )
 
 
-def peak_weights(tokens: Tokens, *, quantile: float) -> Float[Tensor, "batch tokens"]:
-    """Weigh the tokens whose entropy is above their response's quantile; they share 1 per response.
+def peak_entropy(tokens: Tokens, *, quantile: float) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the mean entropies of the peaks of each response, added up (nats), and how many responses.
 
-    A response whose entropies are all equal has none.
+    A response whose entropies are all equal has no peak and adds 0. A response without any token that
+    counts is not a response.
     """
     counted = tokens.mask.bool()
-    entropy = tokens.entropy.detach()
-    edge = torch.nanquantile(entropy.masked_fill(~counted, torch.nan), quantile, dim=1, keepdim=True)
-    above = ((entropy > edge) & counted).to(entropy.dtype)  # nothing is above NaN, a response of no tokens
-    return above / above.sum(1, keepdim=True).clamp(min=1)
+    edge = tokens.entropy.detach().masked_fill(~counted, torch.nan).nanquantile(quantile, 1, keepdim=True)
+    peaks = ((tokens.entropy > edge) & counted).to(tokens.entropy.dtype)  # nothing is above NaN
+    means = (peaks * tokens.entropy).sum(1) / peaks.sum(1).clamp(min=1)
+    return means.sum(), counted.any(1).sum()
 
 
 def squared_drift(tokens: Tokens, *, quantile: float) -> Float[Tensor, "batch tokens"]:
     """Return ``-coef * (P - anchor)^2``, the same for all tokens, nats^2.
 
-    In the place of an anchor a controller may have a band; the distance is then the one outside it.
+    With a controller that has a band instead of an anchor, the distance is the one outside the band.
     """
     if tokens.band is None:
         raise InputError("method 'siren' needs a controller that aims at an entropy, such as Anchor")
-    weights = peak_weights(tokens, quantile=quantile)
-    mean = (weights * tokens.entropy).sum() / weights.sum().clamp(min=1)
+    total, responses = peak_entropy(tokens, quantile=quantile)
+    mean = total / responses.clamp(min=1)
     low, high = tokens.band
     return (-tokens.coef * (mean - mean.clamp(low, high)) ** 2).expand_as(tokens.entropy)

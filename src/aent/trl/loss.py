@@ -17,9 +17,9 @@ from aent.errors import InputError
 from aent.method import Method, Tokens
 from aent.objective import (
     clip_edges,
+    entropy_sum,
     first_order_effect,
     masked_sum,
-    measure_weights,
     token_advantages,
     with_terms,
 )
@@ -141,12 +141,12 @@ class MethodLoss:
     def sums(self, micro: MicroBatch) -> Sums[Tensor]:
         """Return what a micro-batch adds to the window."""
         tokens, mask = micro.tokens, micro.tokens.mask
-        weight = measure_weights(self.method, tokens)
+        entropy, weight = entropy_sum(self.method, tokens)
         pull, push = first_order_effect(self.method, tokens, **self._averages(micro))
         return Sums(
-            entropy=masked_sum(tokens.entropy, weight),
+            entropy=entropy,
             full_entropy=masked_sum(micro.full_entropy, mask),
-            weight=weight.sum(),
+            weight=weight,
             tokens=mask.sum(),
             pull=pull,
             push=push,
