@@ -4,9 +4,9 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.container import BarContainer
 
-from aent.study import figures
+from aent.study import figures, plans
 from aent.study.plans import Cell
-from aent.study.settings import METHODS, Bonus, World
+from aent.study.settings import METHODS, WORLD, Bonus, World
 
 
 def test_every_method_has_a_name_and_a_color_of_its_own():
@@ -33,3 +33,36 @@ def test_bars_stand_beside_the_paper_s():
     paper, ours = ([bar.get_height() for bar in part] for part in bars)
     assert paper == [0.56, 0.40, 0.24, 0.24]
     assert ours == [0.1] * 4
+
+
+@pytest.mark.parametrize(
+    ("sweep", "titles"),
+    [
+        (
+            plans.sensitivity,
+            [
+                "Initial probability of optimal actions",
+                "Step size",
+                "Fraction dropped by the clamped entropy",
+                "Entropy coefficient, noise 3",
+                "Entropy coefficient, noise 10",
+                "Entropy coefficient, noise 30",
+            ],
+        ),
+        (plans.vocabulary, ["Number of actions, 15 optimal actions", "Number of actions, 1 optimal action"]),
+    ],
+)
+def test_each_panel_of_a_sweep_has_its_own_title_and_names_its_axes(sweep, titles, tmp_path, monkeypatch):
+    pages = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, *_, **__: pages.append(figure))
+    rows = [
+        {"method": cell.method, "optimal": cell.world.optimal, "varied": cell.varied, "value": cell.value,
+         "reward": 0.5, "reward_low": 0.4, "reward_high": 0.6}
+        for cell in sweep(WORLD)
+    ]  # fmt: skip
+    figures.draw_sweep(tmp_path / "sweep.png", "Average reward", rows)
+    axes = pages[0].axes
+    assert [each.get_title("left") for each in axes] == titles
+    assert all(each.get_xlabel() for each in axes)
+    first = [each for each in axes if each.get_subplotspec().is_first_col()]
+    assert {each.get_ylabel() for each in first} == {"average reward"}

@@ -28,6 +28,14 @@ NAMES = {
     "lagrangian": "Lagrangian",
     "a3c": "A3C's .01",
 }
+SETTINGS = {
+    "actions": "number of actions",
+    "prior": "initial probability of optimal actions",
+    "lr": "step size",
+    "drop": "fraction dropped by the clamped entropy",
+    "coef": "entropy coefficient",
+}
+"""What a sweep varies, in words."""
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": FAINT,
@@ -77,7 +85,7 @@ def draw_mdp(
             for name in COMPARED:
                 if optimal in PAPER[name]:
                     axes.axhline(PAPER[name][optimal], color=COLORS[name], linestyle=":", linewidth=1)
-            axes.set(title=f"{optimal} optimal", xlabel="step", ylim=(0, 1.02))
+            axes.set(title=_optimal(optimal), xlabel="gradient step", ylabel="average reward", ylim=(0, 1.02))
         grid[0].legend(fontsize=7)
         for axes, name in zip(grid[4:], COMPARED[1:], strict=True):
             _bars(axes, name, [row for row in rows if row["method"] == name])
@@ -85,6 +93,10 @@ def draw_mdp(
         upper = max(axes.get_ylim()[1] for axes in grid[4:])
         for axes in grid[4:]:
             axes.set_ylim(lower, upper)
+
+
+def _optimal(count: int) -> str:
+    return f"{count} optimal action{'' if count == 1 else 's'}"
 
 
 def _curve(axes: "Axes", runs: Runs, cell: Cell, seeds: Sequence[int]) -> None:
@@ -108,21 +120,30 @@ def _bars(axes: "Axes", name: str, rows: Sequence[Row]) -> None:
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.set_xticks(at, [str(row["optimal"]) for row in rows])
     axes.set(title=f"Gain of the {NAMES[name]} over no bonus", xlabel="optimal actions")
+    axes.set_ylabel("gain in average reward")
     axes.legend(fontsize=7)
 
 
 def draw_sweep(path: Path, title: str, rows: Sequence[Row]) -> None:
-    """Draw the average reward over the varied settings: one column per setting, one line per method."""
+    """Draw the average reward over each varied setting, in a panel for each number of optimal actions."""
     settings = list(dict.fromkeys(row["varied"] for row in rows))
     counts = list(dict.fromkeys(row["optimal"] for row in rows))
-    size = (1.2 + 2.1 * max(len(settings), 2), 2.6 * len(counts) + 0.4)
-    with _page(path, title, size) as figure:
-        grid = figure.subplots(len(counts), len(settings), sharey=True, squeeze=False)
-        for line, optimal in zip(grid, counts, strict=True):
-            for axes, setting in zip(line, settings, strict=True):
-                inside = [r for r in rows if (r["varied"], r["optimal"]) == (setting, optimal)]
-                _sweep(axes, inside)
-                axes.set(xlabel=setting, ylim=(-0.02, 1.02), title=f"{optimal} optimal")
+    panels = [(optimal, setting) for optimal in counts for setting in settings]
+    columns = min(len(settings), 3)
+    lines = -(-len(panels) // columns)
+    title = f"{title}, {_optimal(counts[0])}" if len(counts) == 1 else title
+    with _page(path, title, (1.2 + 3.1 * max(columns, 2), 2.8 * lines + 0.4)) as figure:
+        grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+        for axes, (optimal, setting) in zip(grid.flat, panels, strict=False):
+            _sweep(axes, [row for row in rows if (row["varied"], row["optimal"]) == (setting, optimal)])
+            field, _, noise = setting.partition(", ")
+            where = _optimal(optimal) if len(counts) > 1 else noise
+            heading = ", ".join(filter(None, (SETTINGS[field].capitalize(), where)))
+            axes.set(title=heading, xlabel=SETTINGS[field], ylim=(-0.02, 1.02))
+        for axes in grid[:, 0]:
+            axes.set_ylabel("average reward")
+        for axes in grid.flat[len(panels) :]:
+            axes.remove()
         grid[0, 0].legend(fontsize=7)
 
 
@@ -137,7 +158,7 @@ def _sweep(axes: "Axes", rows: Sequence[Row]) -> None:
             axes.errorbar(
                 at, level, yerr=reach, color=COLORS[name], marker="o", markersize=3, label=NAMES[name]
             )
-    axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+    axes.set_xticks(range(len(values)), [f"{v:,.0f}" if v >= 1_000 else f"{v:g}" for v in values])
 
 
 def draw_theory(path: Path, cases: Sequence[Case], clamps: Sequence[Clamp]) -> None:
@@ -185,6 +206,7 @@ def _clamping(axes: "Axes", clamps: Sequence[Clamp]) -> None:
     axes.lines[1].set_label("worst resting point, mean")
     axes.lines[2].set_label("best resting point, mean")
     axes.set(title="Bias of the clamped entropy", xlabel=f"actions kept, of {CLAMP_ACTIONS}", ylabel="V* - V")
+    axes.set_xticks(kept)
     axes.legend(fontsize=7)
 
 
