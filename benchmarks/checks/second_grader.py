@@ -12,9 +12,12 @@ import re
 POINTS = 3
 CLOSE = 1e-9
 
-_SPACE = re.compile(r"\\[,;:! ]|~|\$|\\displaystyle|\\left|\\right|\\q?quad")
+_SPACE = re.compile(r"\\[,;:! ]|~|\\?\$|\\displaystyle|\\left|\\right|\\q?quad")
 _TOKEN = re.compile(r"\s*([0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+|\\[A-Za-z]+|\\.|[^\s])")
-_UNIT = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}\s*$")
+_UNIT = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([^{}]*)\}\s*(\^\{?[0-9]\}?)?\s*$|\^\{?\\(circ)\}?$")
+_MATRIX = re.compile(r"\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}", re.DOTALL)
+_THOUSANDS = re.compile(r"(?<=[0-9])(?:,|\{,\}|,?\\[!,]|,\\! )+(?=[0-9]{3}(?![0-9]))")
+_UNITS = {"degrees": "deg", "circ": "deg", "inches": "inch", "inches^2": "inch^2", "cents": "cent"}
 _FUNCTIONS = {
     **{"sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "arcsin": cmath.asin, "arccos": cmath.acos},
     **{"arctan": cmath.atan, "exp": cmath.exp, "ln": cmath.log, "log": cmath.log10},
@@ -29,6 +32,9 @@ class UnreadableError(Exception):
 
 def agrees(answer: str, gold: str) -> bool:
     """Whether two answers (what stands in the box) are the same."""
+    matrices = _MATRIX.fullmatch(answer.strip()), _MATRIX.fullmatch(gold.strip())
+    if any(matrices):
+        return all(matrices) and _same_cells(*(_cells(match[1]) for match in matrices))
     (answer, unit), (gold, due) = _without_unit(answer), _without_unit(gold)
     if unit and due and unit != due:
         return False
@@ -39,12 +45,31 @@ def agrees(answer: str, gold: str) -> bool:
 
 
 def _without_unit(text: str) -> tuple[str, str]:
-    text = _SPACE.sub(" ", text).strip()
+    text = _SPACE.sub(" ", _THOUSANDS.sub("", text)).strip()
     match = _UNIT.search(text)
-    return (text[: match.start()], " ".join(match[1].split())) if match else (text, "")
+    if not match or not text[: match.start()].strip():
+        return text, ""
+    unit = " ".join((match[3] or match[1] + re.sub(r"[{}]", "", match[2] or "")).split())
+    return text[: match.start()], _UNITS.get(unit, unit)
+
+
+def _cells(inside: str) -> list[list[str]]:
+    return [row.split("&") for row in inside.split("\\\\")]
+
+
+def _same_cells(one: list[list[str]], other: list[list[str]]) -> bool:
+    if [len(row) for row in one] != [len(row) for row in other]:
+        return False
+    pairs = zip([cell for row in one for cell in row], [cell for row in other for cell in row], strict=True)
+    return all(agrees(cell, due) for cell, due in pairs)
 
 
 def _same(answer: str, gold: str) -> bool:
+    if "\\cup" in gold or "\\cup" in answer:
+        given, due = answer.split("\\cup"), gold.split("\\cup")
+        return len(given) == len(due) and all(
+            any(_same(one.strip(), two.strip()) for one in given) for two in due
+        )
     given, due = _parts(answer), _parts(gold)
     if len(given) != len(due) or (len(due) > 1 and _brackets(answer) != _brackets(gold)):
         return False
@@ -158,10 +183,10 @@ class Reader:
             self._take({"(": ")", "[": "]", "{": "}"}[token])
             return value
         name = token.lstrip("\\")
-        if name in ("frac", "dfrac"):
-            return self._argument() / self._argument()
+        if name in ("frac", "dfrac", "tfrac"):
+            return self._digit() / self._digit()
         if name == "sqrt":
-            return cmath.sqrt(self._argument())
+            return cmath.sqrt(self._digit())
         if token != name and name in _FUNCTIONS:
             return self._function(name)
         if not name.isalpha():
@@ -171,6 +196,13 @@ class Reader:
     def _argument(self) -> complex:
         """One bracket or one sign, as LaTeX takes it; a minus may stand before it."""
         return self._power() if self._next() in ("-", "+") else self._base()
+
+    def _digit(self) -> complex:
+        """One bracket or one digit, as LaTeX takes it."""
+        digits = self._next()
+        if digits.isdigit():
+            self.tokens[self.position : self.position + 1] = list(digits)
+        return self._argument()
 
     def _function(self, name: str) -> complex:
         power = 1.0 + 0j

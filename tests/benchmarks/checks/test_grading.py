@@ -42,8 +42,8 @@ def agrees(grading):
             [rf"5 \text{{ {u} }}" for u in ["m", "cm", "s", "J", "eV", "deg", "year"]],
         ),
         ("5", "unit swapped", []),
-        ("1250", "rewritten", ["1,250", "1250.0"]),
-        (r"\frac{a}{2} b", "rewritten", [r"\dfrac{a}{2}\,b"]),
+        ("1250", "rewritten", ["1,250", "1250.0", "1{,}250"]),
+        (r"\frac{a}{2} b", "rewritten", [r"\dfrac{a}{2}\,b", r"\frac{a}{2}b", r"(\frac{a}{2} b)"]),
     ],
 )
 def test_answers_to_grade(gold, kind, due, grading):

@@ -48,7 +48,8 @@ _LINKS = frozenset(
     re.findall(
         "[a-z]+",
         "and or so but then which is are was were we he she it they the of to for in with as that this from "
-        "if since by at on when while let because plus minus times more less than an a where also now thus hence",
+        "if since by at on when while let because plus minus times more less than an a where "
+        "also now thus hence",
     )
 )
 

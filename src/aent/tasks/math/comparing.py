@@ -25,7 +25,8 @@ from aent.tasks.math.reading import read, words_of
 Form = Literal["literal", "closed", "any"]
 """What may be given for a number: one written out, also roots and powers of some, or any expression."""
 
-_PROCESS = Killable("aent.tasks.math.symbolic")
+PROCESS = Killable("aent.tasks.math.symbolic")
+"""The grading process of this process."""
 
 _FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 
@@ -138,7 +139,7 @@ def _same_relation(gold: Answer, given: Answer, form: Form) -> bool:
         return gold.signs == given.signs and all(_same_side(one, other) for one, other in pairs)
     sign, other = gold.signs[0], given.signs[0]
     if sign in _FLIPPED or sign in ("=", r"\ne"):
-        ratio = _PROCESS.call("ratio_sign", _difference(gold), _difference(given))
+        ratio = PROCESS.call("ratio_sign", _difference(gold), _difference(given))
         same = other == sign if sign not in _FLIPPED else other == (sign if ratio == 1 else _FLIPPED[sign])
         return bool(ratio) and same
     return sign == other and all(map(_same_side, gold.sides, given.sides))
@@ -283,19 +284,19 @@ def _latex(answer: Number | Expression) -> str:
 
 @lru_cache(maxsize=20_000)
 def _is_expression(latex: str) -> bool:
-    return bool(_PROCESS.call("is_readable", latex))
+    return bool(PROCESS.call("is_readable", latex))
 
 
 @lru_cache(maxsize=20_000)
 def _is_equal(gold: str, given: str, tolerance: float) -> bool:
-    return bool(_PROCESS.call("is_equal", gold, given, tolerance))
+    return bool(PROCESS.call("is_equal", gold, given, tolerance))
 
 
 @lru_cache(maxsize=20_000)
 def _spelling(latex: str) -> str:
     if _PROSE.search(latex) or is_huge(latex):
         return latex
-    return _PROCESS.call("spelling", latex) or latex
+    return PROCESS.call("spelling", latex) or latex
 
 
 _BY_KIND = (
