@@ -38,7 +38,7 @@ def test_unknown_names_come_with_the_known_ones_or_the_nearest():
         "unknown method 'xyz'. Known: aent, none, siren, stare, steer."
     )
     nearest = str(unknown("method", "sirem", names, nearest=3))
-    assert nearest == "unknown method 'sirem'. The nearest are siren, steer, stare."
+    assert nearest == "unknown method 'sirem'. The nearest are siren, stare, steer."
 
 
 def test_a_contradiction_names_both_sides():

@@ -100,9 +100,11 @@ def whole_number(flag: str, text: str, least: int = 1) -> int:
     return int(text)
 
 
-def _as_mapping(section: Section) -> dict[str, Any] | None:
-    if section is None:
+def _as_mapping(section: Any) -> dict[str, Any] | None:
+    if section is None or section is False:
         return None
+    if not isinstance(section, str | Mapping):
+        raise InputError(f"{section!r} must be a name, a mapping such as {{name: ...}}, or null")
     return {"name": section} if isinstance(section, str) else dict(section)
 
 
@@ -114,23 +116,78 @@ def _merge(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, 
 
 def _parse(flag: str, value: str) -> Any:
     try:
-        parsed = yaml.safe_load(value)
+        return read_yaml(value)
     except yaml.YAMLError as error:
         if value.lstrip()[:1] not in ("{", "["):
             return value  # text with a colon, for instance
         reason = str(error).splitlines()[0]
         raise InputError(f"{flag} {value!r} is not readable as YAML: {reason}") from None
-    return _as_number(parsed)
 
 
-def _as_number(value: Any) -> Any:
-    """Return text such as ``1e-4``, which YAML 1.1 does not read as a number, as the number it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return float(value) if value[:1] in "+-.0123456789" else value
-    except ValueError:
-        return value
+def read_yaml(text: str) -> Any:
+    """Read YAML as version 1.2 does, where ``no`` and ``1:30`` are text, ``010`` is 10 and ``1e-4`` a number.
+
+    Raises:
+        yaml.YAMLError: for what is not YAML, and for a key that is given twice.
+    """
+    return yaml.load(text, _Loader)
+
+
+def dump_yaml(value: Any, *, flow: bool = False) -> str:
+    """Return YAML that `read_yaml` and readers of version 1.1 read back alike; `flow` writes ``{a: 1}``."""
+    return yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=flow,
+        width=1000 if flow else 80,
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what would not be read as text in either version."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's core schema, version 1.2, with ``_`` between digits; PyYAML itself reads version 1.1."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping; a key that is given twice is an error."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<" and keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value!r} is given twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    digits = node.value.replace("_", "")
+    base = {"0x": 16, "0o": 8}.get(digits[:2], 10)
+    return int(digits, base)
+
+
+_DIGITS = r"[0-9](?:_?[0-9])*"
+_SCALARS = {
+    "null": (r"~|null|Null|NULL|", "~nN"),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (rf"[-+]?{_DIGITS}|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        rf"[-+]?(?:\.{_DIGITS}|{_DIGITS}(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
+        r"|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "merge": (r"<<", "<"),
+}
+"""The form of each type of scalar, and the characters it may start with; everything else is text."""
+_Loader.yaml_implicit_resolvers = {}
+for _type, (_form, _first) in _SCALARS.items():
+    _first = [*_first, ""] if _type == "null" else [*_first]
+    for _yaml in (_Loader, _Dumper):
+        _yaml.add_implicit_resolver(f"tag:yaml.org,2002:{_type}", re.compile(rf"^(?:{_form})$"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
 def from_spec(kind: str, spec: str | Mapping[str, Any], known: Mapping[str, Any]) -> Any:

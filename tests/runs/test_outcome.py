@@ -40,7 +40,7 @@ def test_values_and_paired_differences(compared):
 
 
 def test_one_number_per_run(compared):
-    """Rewards .2 and .4 at steps 10 and 20, flat before: (10 * .2 + 10 * .3) / 20 = .25. 2 s a step, 20 steps."""
+    """Rewards .2, .4 at steps 10, 20, flat before: (10 * .2 + 10 * .3) / 20 = .25. 20 steps of 2 s."""
     result = outcome(compared.comparison, compared)
     area, kept, seconds = (
         result.find("grpo", "bonus", name) for name in ("reward_area", "entropy_kept", "seconds")

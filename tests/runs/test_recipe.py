@@ -33,3 +33,39 @@ def test_unknown_recipes_list_the_known():
         load_recipe("countdwn")
     with pytest.raises(InputError, match="does not exist"):
         load_recipe("nowhere.yaml")
+
+
+def recipe_of(text, tmp_path):
+    (tmp_path / "mine.yaml").write_text(text)
+    return load_recipe(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("word", ["false", "no", "off", "none", "null", "~", "False", '"no"'])
+def test_sections_that_can_be_switched_off_are_by_any_word_for_it(word, tmp_path):
+    recipe = recipe_of(f"evaluation: {word}\npolicy: {word}\n", tmp_path)
+    assert recipe.evaluation is None
+    assert recipe.policy is None
+
+
+def test_numbers_and_words_are_read_as_they_look(tmp_path):
+    """YAML 1.1 reads 8, 90, False and the text 1e-1."""
+    text = "trainer: {max_steps: 010, seed: 1:30, save_strategy: no}\nmethod: {name: aent, low: 1e-1}\n"
+    recipe = recipe_of(text, tmp_path)
+    assert recipe.trainer == {"max_steps": 10, "seed": "1:30", "save_strategy": "no"}
+    assert recipe.method == {"name": "aent", "low": 0.1}
+    assert recipe_of(dump_recipe(recipe), tmp_path) == recipe
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"trainer: {seed: 1, seed: 2}", "'seed' is given twice"),
+        (b"algorithm: grpo\nalgorithm: rloo\n", "'algorithm' is given twice"),
+        ("# für".encode("latin-1"), "mine.yaml' is not UTF-8 .*save it as UTF-8"),
+    ],
+    ids=["key in a section", "section", "latin-1"],
+)
+def test_what_cannot_be_meant_is_named(content, message, tmp_path):
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        load_recipe(str(tmp_path / "mine.yaml"))

@@ -9,9 +9,8 @@ from aent.training.prepare import prepare, read_request
 
 
 def test_flags_win_over_the_recipe_and_sections_merge():
-    request = read_request(
-        ["countdown", "--learning_rate", "1e-5", "--max-steps=7", "--method.low", "0.2", "--task.numbers", "4"]
-    )
+    flags = "--learning_rate 1e-5 --max-steps=7 --method.low 0.2 --task.numbers 4"
+    request = read_request(["countdown", *flags.split()])
     assert request.recipe.trainer["learning_rate"] == 1e-5
     assert request.recipe.trainer["max_steps"] == 7
     assert request.recipe.trainer["num_generations"] == 16  # the recipe's
@@ -48,7 +47,7 @@ def test_preparing_checks_and_writes_nothing(workplace):
     assert run.args.max_steps == 3
     assert run.args.output_dir == "run"
     assert run.args.report_to == []
-    with pytest.raises(InputError, match="model folder './none' does not exist"):
+    with pytest.raises(InputError, match=r"model folder '\./none' does not exist"):
         prepare(read_request(["--model_name_or_path", "./none"]))
     assert list(workplace.iterdir()) == []
 

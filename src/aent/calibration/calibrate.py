@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from aent.calibration.block import aent_block
@@ -17,6 +16,7 @@ from aent.policies.load import load_model, loading_options
 from aent.policies.sampling import Sampling
 from aent.progress import counter, hush, progress_bar
 from aent.records import write
+from aent.spec import dump_yaml
 from aent.training.prepare import prepare, read_request
 from aent.training.run import Run
 
@@ -116,7 +116,7 @@ def measure(run: Run, prompts: int, samples: int, console: Console) -> dict[str,
 
 def advice(block: Mapping[str, Any], flags: Sequence[str]) -> list[str]:
     """Return the settings as YAML and as a command, what they should do, and the command without settings."""
-    flow = yaml.safe_dump(dict(block), sort_keys=False, default_flow_style=True, width=1000).strip()
+    flow = dump_yaml(dict(block), flow=True).strip()
     command = ["aent", "train", *flags, "--method"]
     return [
         f"Predicted with this block: {block['low']} to {block['high']} nats per token, as means over ten "
@@ -129,4 +129,4 @@ def advice(block: Mapping[str, Any], flags: Sequence[str]) -> list[str]:
 
 
 def _section(block: Mapping[str, Any]) -> str:
-    return yaml.safe_dump({"method": dict(block)}, sort_keys=False)
+    return dump_yaml({"method": dict(block)})

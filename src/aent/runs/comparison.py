@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from aent.errors import InputError
-from aent.records import versions, write
+from aent.records import versions, write_all
 from aent.runs.folder import VERSIONS, RunFolder
 from aent.runs.lock import LOCK
+from aent.spec import dump_yaml, read_yaml
 
 SETTINGS = "comparison.yaml"
 
@@ -33,10 +34,13 @@ def load_entrants(methods: str) -> dict[str, Entrant]:
         InputError: if the file cannot be read, or holds something else.
     """
     if not methods.endswith((".yaml", ".yml")):
-        return {name: Entrant(method=name) for name in methods.split(",") if name}
+        names = [name for name in methods.split(",") if name]
+        if len(set(names)) < len(names):
+            raise InputError(f"--methods {methods} names a method twice; give each once")
+        return {name: Entrant(method=name) for name in names}
     try:
-        entries = yaml.safe_load(Path(methods).read_text())
-    except (OSError, yaml.YAMLError) as error:
+        entries = read_yaml(Path(methods).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"--methods {methods}: {error}") from None
     if not isinstance(entries, Mapping) or not all(isinstance(v, Mapping) for v in entries.values()):
         raise InputError(f"--methods {methods} must map labels to {{method: ..., flags: {{...}}}}")
@@ -125,10 +129,9 @@ class ComparisonFolder:
         Raises:
             InputError: if the folder holds another comparison, or something else.
         """
-        text = yaml.safe_dump(json.loads(json.dumps(asdict(comparison))), sort_keys=False)
         file = self.path / SETTINGS
         if file.exists():
-            if file.read_text() != text:
+            if _values(self.comparison) != _values(comparison):
                 raise InputError(
                     f"{self.path} holds a comparison with other settings (see {file}); give another "
                     "--output_dir, or repeat its own command to continue it"
@@ -136,19 +139,20 @@ class ComparisonFolder:
             return
         if self.path.exists() and any(f.name != LOCK for f in self.path.iterdir()):
             raise InputError(f"{self.path} already holds something else; give another --output_dir")
-        write(self.path / VERSIONS, json.dumps(versions(), indent=2) + "\n")
-        write(file, text)
+        settings = json.loads(json.dumps(asdict(comparison)))
+        write_all({self.path / VERSIONS: json.dumps(versions(), indent=2) + "\n", file: dump_yaml(settings)})
 
     @property
     def comparison(self) -> Comparison:
         """The comparison whose settings the folder holds."""
-        settings = yaml.safe_load((self.path / SETTINGS).read_text())
+        settings = read_yaml((self.path / SETTINGS).read_text(encoding="utf-8"))
         entrants = {
-            label: Entrant(method=entry["method"], flags=tuple(entry["flags"]))
+            str(label): Entrant(method=entry["method"], flags=tuple(map(str, entry["flags"])))
             for label, entry in settings.pop("entrants").items()
         }
-        lists = {name: tuple(settings.pop(name)) for name in ("algorithms", "seeds", "flags")}
-        return Comparison(entrants=entrants, **lists, **settings)
+        flags = tuple(map(str, settings.pop("flags")))
+        lists = {name: tuple(settings.pop(name)) for name in ("algorithms", "seeds")}
+        return Comparison(entrants=entrants, flags=flags, **lists, **settings)
 
     def run(self, job: Job) -> RunFolder:
         """Return the folder of a job, whether it exists or not."""
@@ -162,3 +166,18 @@ class ComparisonFolder:
     def log(self, job: Job) -> Path:
         """Return the file that holds what a run printed."""
         return self.path / "logs" / f"{job.name}.log"
+
+
+def _values(comparison: Comparison) -> dict[str, Any]:
+    """Return the settings with flags as values: ``1e-4`` and ``0.0001`` are the same."""
+    settings = json.loads(json.dumps(asdict(comparison)))
+    for holder in (settings, *settings["entrants"].values()):
+        holder["flags"] = [_value(word) for word in holder["flags"]]
+    return settings
+
+
+def _value(word: str) -> Any:
+    try:
+        return read_yaml(word)
+    except yaml.YAMLError:
+        return word

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError
-from aent.records import versions, write
+from aent.evaluation.results import RESULTS
+from aent.records import versions, write, write_all
 from aent.runs.recipe import Recipe, dump_recipe, load_recipe
 
 RECIPE = "config.yaml"
@@ -26,6 +27,7 @@ class RunFolder:
         self.after = path / "after"
         self.picture = path / "training.png"
         self.report = path / REPORT
+        self._trained = path / ".trained"
 
     @classmethod
     def create(cls, path: Path | None, stem: str, recipe: Recipe) -> "RunFolder":
@@ -34,10 +36,10 @@ class RunFolder:
         Raises:
             InputError: if `path` already holds something, or the folder cannot be written.
         """
+        contents = {RECIPE: dump_recipe(recipe), VERSIONS: json.dumps(versions(), indent=2) + "\n"}
         try:
             folder = cls(_next_free(Path("runs"), stem) if path is None else _empty(path))
-            write(folder.path / RECIPE, dump_recipe(recipe))
-            write(folder.path / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+            write_all({folder.path / name: text for name, text in contents.items()})
         except OSError as error:
             where = path or Path("runs").absolute()
             raise InputError(
@@ -63,9 +65,19 @@ class RunFolder:
         return load_recipe(str(self.path / RECIPE))
 
     @property
-    def finished(self) -> bool:
-        """Whether training reached its end."""
+    def has_policy(self) -> bool:
+        """Whether the trained policy is there."""
         return (self.policy / "config.json").exists() or (self.policy / "adapter_config.json").exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether training reached its end, even if the policy was deleted since."""
+        return self.has_policy or self._trained.exists() or (self.after / RESULTS).exists()
+
+    def keep_policy(self, draft: Path) -> None:
+        """Move the trained policy to its place, complete or not at all, and note that training has ended."""
+        draft.rename(self.policy)
+        self._trained.touch()
 
     def last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint that was written completely; None where there is none."""

@@ -84,7 +84,8 @@ def outcome(comparison: Comparison, folder: ComparisonFolder) -> Outcome:
         base = columns[comparison.baseline]
         for label, runs in columns.items():
             against = None if label == comparison.baseline else base
-            entries += [_entry(algorithm, label, metric, runs, against) for metric in runs[0][1]]
+            shared = [m for m in runs[0][1] if all(m in new for _, new in (*runs, *base))]
+            entries += [_entry(algorithm, label, metric, runs, against) for metric in shared]
     return Outcome(comparison=comparison, entries=entries)
 
 
@@ -100,13 +101,21 @@ def _columns(run: RunFolder) -> tuple[Columns, Columns]:
             other = load_results(folder / name)
             further = per_problem(other.records, other.config.ks)
             columns |= {f"{key} {name}": v for key, v in further.items() if key.startswith(SHARED)}
-    rows = run.logged_steps()
-    scalars = {
+    scalars = _scalars(run.logged_steps())
+    if before.metrics["entropy"].value:
+        scalars["entropy_kept"] = after.metrics["entropy"].value / before.metrics["entropy"].value
+    ones = {k: PerProblem(np.array([scalars[k]]), np.ones(1)) for k in SCALARS if k in scalars}
+    return old, {**new, **ones}
+
+
+def _scalars(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what the logged steps tell; nothing for a run shorter than its logging interval."""
+    if not rows:
+        return {}
+    return {
         "reward_area": area_under_curve([r["step"] for r in rows], [r["reward"] for r in rows]),
-        "entropy_kept": after.metrics["entropy"].value / before.metrics["entropy"].value,
         "seconds": sum(r.get("step_time", 0.0) for r in rows) / len(rows) * rows[-1]["step"],
     }
-    return old, {**new, **{k: PerProblem(np.array([v]), np.ones(1)) for k, v in scalars.items()}}
 
 
 def _entry(

@@ -11,6 +11,12 @@ import yaml
 
 from aent.algorithms import load_algorithm
 from aent.errors import InputError, unknown
+from aent.spec import dump_yaml, read_yaml
+
+OPTIONAL = ("policy", "evaluation")
+"""The sections that can be switched off."""
+OFF = (None, False, "no", "off", "none")
+"""What switches them off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +53,11 @@ class Recipe:
         load_algorithm(self.algorithm)
         for name in ("method", "task", "policy", "evaluation", "trainer"):
             value = getattr(self, name)
-            if isinstance(value, str) and name in ("method", "task"):
+            if name in OPTIONAL and (value.get("name", "") if isinstance(value, Mapping) else value) in OFF:
+                object.__setattr__(self, name, None)
+            elif isinstance(value, str) and name in ("method", "task"):
                 object.__setattr__(self, name, {"name": value})
-            elif not isinstance(value, Mapping) and not (value is None and name in ("policy", "evaluation")):
+            elif not isinstance(value, Mapping):
                 raise InputError(f"recipe section {name!r} is {value!r}; it must be a mapping")
 
 
@@ -65,15 +73,15 @@ def load_recipe(name: str) -> Recipe:
         InputError: if there is no such recipe, the file is not YAML, or a section is unknown.
     """
     if name in recipe_names():
-        text = (_folder() / f"{name}.yaml").read_text()
+        text = (_folder() / f"{name}.yaml").read_text(encoding="utf-8")
     elif Path(name).suffix in (".yaml", ".yml"):
         if not Path(name).is_file():
             raise InputError(f"recipe file {name!r} does not exist")
-        text = Path(name).read_text()
+        text = _text(Path(name))
     else:
         raise unknown("recipe", name, recipe_names(), "A path to a .yaml file works too.")
     try:
-        sections = yaml.safe_load(text)
+        sections = read_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"recipe {name!r} is not valid YAML: {error}") from None
     if not isinstance(sections, Mapping):
@@ -86,7 +94,14 @@ def load_recipe(name: str) -> Recipe:
 
 def dump_recipe(recipe: Recipe) -> str:
     """Return a recipe as YAML that `load_recipe` reads back."""
-    return yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True)
+    return dump_yaml(asdict(recipe))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"recipe file {str(path)!r} is not UTF-8 ({error}); save it as UTF-8") from None
 
 
 def _sections() -> Sequence[str]:

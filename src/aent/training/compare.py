@@ -80,9 +80,30 @@ def _work(
     prepare(read_request(comparison.argv(comparison.jobs[0]))).policy_path()
     gpus = torch.cuda.device_count()
     workers = Workers(comparison, folder, count=count or gpus or os.cpu_count() or 1, gpus=gpus)
+    unfinished = dict.fromkeys(waiting)
+
+    def tick() -> None:
+        for job in list(unfinished):
+            ended = _ended(job, folder, workers, evaluated)
+            if ended:
+                del unfinished[job]
+                count = f"{len(comparison.jobs) - len(unfinished)} of {len(comparison.jobs)}"
+                console.print(f"{count}: {job.name} {ended}", highlight=False, soft_wrap=True)
+        live.update(_progress(comparison, folder, workers, evaluated))
+
     with Live(console=console, transient=True, refresh_per_second=2) as live:
-        workers.run(waiting, lambda: live.update(_progress(comparison, folder, workers, evaluated)))
+        workers.run(waiting, tick)
     return list(workers.failed)
+
+
+def _ended(job: Job, folder: ComparisonFolder, workers: Workers, evaluated: bool) -> str:
+    """Return how a run ended; empty while it waits or runs."""
+    if job in workers.failed:
+        return f"failed, see {folder.log(job)}"
+    if job in workers.running or not folder.is_done(job, evaluated=evaluated):
+        return ""
+    rows = folder.run(job).logged_steps()
+    return f"done  {step_summary(rows[-1])}" if rows else "done"
 
 
 def _progress(comparison: Comparison, folder: ComparisonFolder, workers: Workers, evaluated: bool) -> Table:

@@ -3,8 +3,10 @@
 import argparse
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -16,6 +18,7 @@ from aent.methods.load import load_method
 from aent.runs.recipe import Recipe, load_recipe
 from aent.spec import take_section
 from aent.tasks import Task, completion_room, load_task
+from aent.training.checks import check_numbers
 from aent.training.run import Run
 from aent.trl.algorithms import classes
 
@@ -91,6 +94,7 @@ def _parse(recipe: Recipe, folder: Path, task: Task) -> tuple[Any, Any]:
     """Turn the recipe's trainer section into TRL's configuration objects."""
     settings = dict(_defaults(recipe, task)) | with_options(recipe.algorithm, recipe.trainer)
     settings["output_dir"] = str(folder)
+    check_numbers(settings)
     try:
         return _host_parser(recipe.algorithm).parse_dict(settings)
     except InputError:
@@ -139,7 +143,17 @@ def _settings(recipe: Recipe, argv: Sequence[str]) -> dict[str, Any]:
         raise InputError(
             f"{' '.join(left)!r} belongs to no flag; a recipe comes first: aent train RECIPE --flags"
         )
-    return vars(parsed)
+    return _as_written(vars(parsed), [*words, *argv])
+
+
+def _as_written(settings: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """Return whole numbers as such where they were written so: TRL reads ``--warmup_steps 10`` as 10.0."""
+    parts = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    texts = {flag.removeprefix("--").replace("-", "_"): text for flag, text in pairwise(parts)}
+    return {
+        name: int(value) if isinstance(value, float) and re.fullmatch(r"[-+]?\d+", texts[name]) else value
+        for name, value in settings.items()
+    }
 
 
 def _as_flag(key: str, value: Any) -> list[str]:

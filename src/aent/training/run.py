@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,12 @@ from aent.runs.recipe import Recipe
 from aent.spec import from_mapping
 from aent.tasks import Task, completion_room
 from aent.training.callbacks import AlreadyTrained, AtTheEnd, MetricsFile, ProgressLines
+from aent.training.checks import check_length, check_packages
 from aent.training.interrupts import GracefulStop
 from aent.trl.algorithms import classes
+
+DISK_FULL = ("No space left", "PytorchStreamWriter failed", "inline_container.cc")
+"""Parts of what safetensors and torch.save say when a file does not fit."""
 
 
 class Interrupted(Exception):  # noqa: N818  (not an error)
@@ -54,7 +57,7 @@ class Run:
 
         fitted(self.args, load_method(self.recipe.method))
         self._evaluations()
-        self._check_packages()
+        check_packages(self.args, self.model_args)
         if self.model_args.model_name_or_path:
             check_model(self.model_args.model_name_or_path, **self._loading)
         elif self.recipe.policy is None:
@@ -65,23 +68,9 @@ class Run:
         else:
             self._policy()
             check_demonstrations(self.task)
-        self.task.dataset("train")
+        check_length(self.args, len(self.task.dataset("train")))
         if self.recipe.evaluation is not None:
             self.task.dataset("test")
-
-    def _check_packages(self) -> None:
-        """Ask for trackers and vLLM now, rather than after the first evaluation."""
-        from transformers.integrations import get_reporting_integration_callbacks
-
-        try:
-            for tracker in get_reporting_integration_callbacks(self.args.report_to):
-                tracker()
-        except (RuntimeError, ImportError) as error:
-            raise InputError(
-                f"report_to={self.args.report_to}: {error} Install it, or leave it out"
-            ) from error
-        if self.args.use_vllm and find_spec("vllm") is None:
-            raise InputError("use_vllm is set but vllm is not installed; install it, or leave use_vllm out")
 
     @property
     def _loading(self) -> dict[str, Any]:
@@ -101,7 +90,8 @@ class Run:
         main = _is_main()
         if main:
             self._evaluate(model, folder.before, "before training")
-        if not folder.finished:
+        wanted = any(not (folder.after / name / RESULTS).exists() for name in self._evaluations())
+        if not folder.finished or (wanted and not folder.has_policy):
             self._train(model, folder)
         if main:
             self._evaluate(str(folder.policy), folder.after, "after training")
@@ -182,7 +172,7 @@ class Run:
         draft = folder.path / ".policy"
         trainer.save_model(str(draft))
         if _is_main():
-            draft.rename(folder.policy)  # complete, or not there at all
+            folder.keep_policy(draft)
 
     def _trainer(self, model: str, callbacks: list[Any]) -> Any:
         self.args.model_init_kwargs = {**(self.args.model_init_kwargs or {}), **self._loading}
@@ -268,7 +258,7 @@ def disk_full_explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, RuntimeError) as error:  # RuntimeError is what torch.save raises
-        if not any(sign in str(error) for sign in ("No space left", "PytorchStreamWriter failed")):
+        if not any(sign in str(error) for sign in DISK_FULL):
             raise
         raise InputError(
             f"the disk is full: {error}. What was written before is kept; make room and continue with: "

@@ -1,11 +1,13 @@
 """Starting or resuming a run from the words of a command line."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from aent.errors import InputError
 from aent.runs.folder import RunFolder
-from aent.training.interrupts import terminated_as_interrupted
+from aent.runs.lock import locked
+from aent.training.interrupts import StopRequest, terminated_as_interrupted
 from aent.training.prepare import build_run, prepare, read_request
 from aent.training.run import Interrupted, Run
 
@@ -23,16 +25,24 @@ def train(argv: Sequence[str]) -> int:
         InputError: for a mistake in recipe or flags, or a folder that cannot be written.
     """
     with terminated_as_interrupted():
-        resumed = any(word.partition("=")[0] == "--resume" for word in argv)
-        run, folder = _resume(argv) if resumed else _create(argv)
-        return _start(run, folder)
+        if any(word.partition("=")[0] == "--resume" for word in argv):
+            return _start(*_resume(argv))
+        request = read_request(argv)
+        run, stop = prepare(request), StopRequest()
+        with stop.listening():  # a folder is created completely, so that the run can be resumed
+            path = _on_main(lambda: RunFolder.create(request.output_dir, request.stem, run.recipe).path)
+            run = build_run(run.recipe, path)
+        return _start(run, RunFolder(path), stop=stop.asked)
 
 
-def _start(run: Run, folder: RunFolder) -> int:
+def _start(run: Run, folder: RunFolder, *, stop: bool = False) -> int:
     run.console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
     hint = f"Continue with: aent train --resume {folder.path}"
     try:
-        run.start(folder)
+        if stop:
+            raise KeyboardInterrupt
+        with _locked(folder):
+            run.start(folder)
     except Interrupted as stop:
         run.console.print(str(stop), highlight=False, soft_wrap=True)
         return 130
@@ -45,11 +55,11 @@ def _start(run: Run, folder: RunFolder) -> int:
     return 0
 
 
-def _create(argv: Sequence[str]) -> tuple[Run, RunFolder]:
-    request = read_request(argv)
-    run = prepare(request)
-    path = _on_main(lambda: RunFolder.create(request.output_dir, request.stem, run.recipe).path)
-    return build_run(run.recipe, path), RunFolder(path)
+def _locked(folder: RunFolder) -> AbstractContextManager[None]:
+    from accelerate import PartialState
+
+    busy = f"another aent train is at work in {folder.path}; wait for it or stop it"
+    return locked(folder.path, busy) if PartialState().is_main_process else nullcontext()
 
 
 def _resume(argv: Sequence[str]) -> tuple[Run, RunFolder]:

@@ -7,6 +7,7 @@ import yaml
 from trl import GRPOConfig, RLOOConfig
 
 from aent.errors import InputError, unknown
+from aent.spec import read_yaml
 from aent.trl.host import CLIPPED
 
 UPDATES = ("step", "rollout")
@@ -38,7 +39,7 @@ class AEntArguments:
     def __post_init__(self) -> None:
         if isinstance(self.aent_method, str) and self.aent_method.lstrip().startswith("{"):
             try:
-                self.aent_method = yaml.safe_load(self.aent_method)
+                self.aent_method = read_yaml(self.aent_method)
             except yaml.YAMLError as error:
                 raise InputError(
                     f"aent_method={self.aent_method!r} is not readable as YAML: {error}"

@@ -1,0 +1,100 @@
+"""Jobs in processes of their own; the processes here are small scripts instead of runs."""
+
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+from aent.runs.comparison import Comparison, ComparisonFolder, Entrant
+from aent.training import workers as module
+from aent.training.workers import Workers
+
+SCRIPT = """
+import os, pathlib, signal, sys, time
+words = sys.argv[1:]
+print(os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES"), *words, flush=True)
+if "fails" in words:
+    sys.exit(3)
+if "waits" in words:
+    signal.signal(signal.SIGINT, lambda *_: (print("stopped", flush=True), sys.exit(130)))
+    pathlib.Path("waiting").write_text("")
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(workplace, monkeypatch):
+    """Jobs whose process is SCRIPT: it gets the words that a run would get."""
+    (workplace / "script.py").write_text(SCRIPT)
+    popen = module.subprocess.Popen
+
+    def started(command, **options):
+        assert command[1:3] == ["-m", "aent.training.worker"]
+        return popen([sys.executable, str(workplace / "script.py"), *command[3:]], **options)
+
+    monkeypatch.setattr(module.subprocess, "Popen", started)
+    return ComparisonFolder(workplace / "compared")
+
+
+def comparison(*methods, seeds=(0,)):
+    return Comparison(
+        recipe="countdown",
+        entrants={name: Entrant(method=name) for name in methods},
+        algorithms=("grpo",),
+        seeds=seeds,
+        baseline=methods[0],
+    )
+
+
+def test_each_job_has_its_words_and_log_and_failures_are_kept(folder):
+    compared = comparison("works", "fails")
+    workers = Workers(compared, folder, count=2)
+    ticks = []
+    workers.run(compared.jobs, lambda: ticks.append(len(workers.running)))
+    assert {job.label: code for job, code in workers.failed.items()} == {"fails": 3}
+    first = compared.jobs[0]
+    words = folder.log(first).read_text().split()
+    assert words[:2] == ["1", "None"]  # one thread each, where there is no GPU
+    assert words[2:] == [*compared.argv(first), "--output_dir", str(folder.run(first).path)]
+    assert len(ticks) >= 2
+    assert workers.running == {}
+
+
+def test_a_begun_run_is_resumed_and_one_cut_off_in_its_creation_starts_anew(folder):
+    compared = comparison("begun", "cut")
+    begun, cut = compared.jobs
+    for job in (begun, cut):
+        folder.run(job).path.mkdir(parents=True)
+    (folder.run(begun).path / "config.yaml").write_text("algorithm: grpo\n")
+    (folder.run(cut).path / "versions.json").write_text("{}")
+    Workers(compared, folder, count=1).run(compared.jobs, lambda: None)
+    assert folder.log(begun).read_text().split()[2:] == ["--resume", str(folder.run(begun).path)]
+    assert "--output_dir" in folder.log(cut).read_text()
+    assert not folder.run(cut).path.exists()
+
+
+def test_gpus_are_shared_in_turn(folder):
+    compared = comparison("works", seeds=(0, 1, 2, 3))
+    Workers(compared, folder, count=4, gpus=2).run(compared.jobs, lambda: None)
+    seen = [folder.log(job).read_text().split()[1] for job in compared.jobs]
+    assert sorted(seen) == ["0", "0", "1", "1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_signal_reaches_every_run_and_no_other_is_started(folder, workplace, number):
+    compared = comparison("waits", seeds=(0, 1))
+    workers = Workers(compared, folder, count=1)
+
+    def tick():
+        if (workplace / "waiting").exists():
+            (workplace / "waiting").unlink()
+            threading.Thread(target=lambda: os.kill(os.getpid(), number)).start()
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        workers.run(compared.jobs, tick)
+    assert signal.getsignal(number) == before
+    assert folder.log(compared.jobs[0]).read_text().splitlines()[-1] == "stopped"
+    assert not folder.log(compared.jobs[1]).exists()
