@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 os.environ.update(
     HF_HUB_OFFLINE="1",
@@ -21,6 +23,25 @@ torch.set_num_threads(1)
 def _no_cache_of_the_user(monkeypatch, tmp_path_factory):
     """Policies made in tests stay out of the user's cache."""
     monkeypatch.setenv("AENT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def launch():
+    """Run a program in several processes, as torchrun does: ``launch("ranks.py", folder, processes=4)``."""
+
+    def launch(*program, processes=2, **environment):
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        done = subprocess.run(
+            [sys.executable, *torchrun, *map(str, program)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done
+
+    return launch
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 """Recipes at the paper's settings, with what they name made tiny: the settings themselves stay."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import paper_models
@@ -123,21 +120,13 @@ def environment(file, processes=2):
     return arguments, prepare_multi_gpu_env(arguments)
 
 
-def test_two_processes_with_the_fsdp2_file(small):
+def test_two_processes_with_the_fsdp2_file(small, launch):
     """As `accelerate launch --config_file fsdp2.yaml` starts them, in float32 and on CPUs."""
     _, given = environment("fsdp2.yaml")
     script = Path(__file__).parent / "fsdp_ranks.py"
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
     flags = ["--use_cpu", "--gradient_checkpointing", "true", "--max_steps", "4", "--save_steps", "4",
              "--output_dir", "run"]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, *launch, "train", "paper-math", *small, *flags],
-        env={**os.environ, **given, "OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "no"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    launch(script, "train", "paper-math", *small, *flags, **given, ACCELERATE_MIXED_PRECISION="no")
     assert [Path("run", f"rows-of-the-head-{rank}").read_text() for rank in (0, 1)] == ["72 of 144"] * 2
     assert Path("run/checkpoint-4/pytorch_model_fsdp.bin").exists()
     assert len(rows("run")) == 4

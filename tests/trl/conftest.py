@@ -1,90 +1,47 @@
-"""A tiny policy, prompts and a reward for the trainers' tests."""
+"""The tiny policy and its surroundings as fixtures."""
 
 import sys
 from pathlib import Path
 
 import pytest
-import torch
-from datasets import Dataset
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-sys.path.insert(0, str(Path(__file__).parent))  # for stepping.py
+sys.path.insert(0, str(Path(__file__).parent))  # for stepping.py and tiny.py
 
-VOCAB = 96
+import tiny
+from transformers import Qwen2ForCausalLM
+from trl import GRPOConfig, GRPOTrainer
+
+from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntPPOConfig, AEntPPOTrainer
 
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    words = {"<pad>": 0, "<eos>": 1, **{f"t{i}": i for i in range(2, VOCAB)}}
-    core = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", padding_side="left"
-    )
+    return tiny.tokenizer()
 
 
 @pytest.fixture(scope="session")
 def prompts():
-    return Dataset.from_dict({"prompt": [f"t{2 + i % 40} t{2 + (7 * i) % 40}" for i in range(64)]})
+    return tiny.prompts()
 
 
 @pytest.fixture(scope="session")
 def make_model():
-    def make(seed=0, **shape):
-        torch.manual_seed(seed)
-        config = Qwen2Config(
-            **{
-                "vocab_size": VOCAB,
-                "hidden_size": 32,
-                "intermediate_size": 64,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "num_key_value_heads": 2,
-                "max_position_embeddings": 64,
-                "tie_word_embeddings": False,
-                "initializer_range": 0.2,  # logits with structure, so that a clamp matters
-                "eos_token_id": 1,
-                "pad_token_id": 0,
-                "bos_token_id": None,
-                **shape,
-            }
-        )
-        return Qwen2ForCausalLM(config)
-
-    return make
+    return tiny.make_model
 
 
 @pytest.fixture(scope="session")
 def reward():
-    def low_tokens(completions, **_):
-        """Share of the words that come early in the vocabulary."""
-        words = [c.split() for c in completions]
-        return [sum(int(w[1:]) < 40 for w in ws) / max(1, len(ws)) for ws in words]
-
-    return low_tokens
+    return tiny.low_tokens
 
 
 @pytest.fixture
 def options(tmp_path):
     """Options of a short, quiet run on the CPU."""
     return {
+        **tiny.QUIET,
         "output_dir": str(tmp_path / "out"),
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "report_to": "none",
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "disable_tqdm": True,
-        "dataloader_pin_memory": False,
-        "beta": 0.0,
         "per_device_train_batch_size": 16,
         "num_generations": 8,
-        "max_completion_length": 8,
-        "learning_rate": 1e-3,
-        "max_steps": 3,
-        "seed": 1,
     }
 
 
@@ -101,3 +58,32 @@ def build(make_model, tokenizer, prompts, reward):
         )
 
     return build
+
+
+@pytest.fixture
+def grpo(build, options, make_model, tmp_path):
+    """Make a trainer, of TRL where no method is given, whose reference policy can be loaded again."""
+    make_model().save_pretrained(tmp_path / "policy")
+
+    def make(method=None, **more):
+        trainer, config, keywords = (
+            (GRPOTrainer, GRPOConfig, {})
+            if method is None
+            else (AEntGRPOTrainer, AEntGRPOConfig, {"method": method})
+        )
+        model = Qwen2ForCausalLM.from_pretrained(tmp_path / "policy")
+        return build(trainer, config, options | more, model=model, **keywords)
+
+    return make
+
+
+@pytest.fixture
+def ppo(build, options, make_model):
+    def ppo(*, method="none", model=None, host=None, ends=False, **changes):
+        keywords = host or {}
+        if ends:  # some completions end early, some are cut off
+            model = make_model()
+            model.generation_config.eos_token_id = list(range(1, 12))
+        return build(AEntPPOTrainer, AEntPPOConfig, options | changes, model=model, method=method, **keywords)
+
+    return ppo

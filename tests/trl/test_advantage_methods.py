@@ -8,9 +8,7 @@ import torch
 from stepping import gradient, logged, naive_logits, weights
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from aent import InputError, load_method
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
-from aent.trl.refusals import fitted
 
 GRPO = (AEntGRPOTrainer, AEntGRPOConfig, GRPOTrainer, GRPOConfig)
 RLOO = (AEntRLOOTrainer, AEntRLOOConfig, RLOOTrainer, RLOOConfig)
@@ -211,13 +209,3 @@ def test_qae_with_the_median_of_symmetric_rewards_is_grpo(build, options):
     theirs.train()
     assert ours.epsilon_high == 0.28
     assert torch.equal(weights(ours), weights(theirs))
-
-
-def test_advantages_of_a_group_do_not_drop_rloos_kl_in_silence(options):
-    """RLOO charges the KL to rewards, which these methods replace; GRPO has it in the loss."""
-    options |= {"beta": 0.05}
-    method = load_method({"name": "pass-at-k", "k": 2})
-    with pytest.raises(InputError, match=r"'pass-at-k' .*beta=0\.05.*set beta to 0"):
-        fitted(AEntRLOOConfig(**options), method)
-    assert fitted(AEntGRPOConfig(**options), method).beta == 0.05
-    assert fitted(AEntRLOOConfig(**options), load_method("unlikeliness")).beta == 0.05

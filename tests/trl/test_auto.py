@@ -5,7 +5,6 @@ import torch
 from stepping import naive_logits, rollout, weights
 
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
-from aent.trl.rollouts import solved
 
 
 def naive_effect(trainer, inputs, drop, remaining=1.0):
@@ -39,7 +38,9 @@ def test_the_controller_is_shown_the_first_order_effects(kind, config, build, op
     pull = completions.sum() / mask.sum() if kind is AEntGRPOTrainer else completions.mean()
     push = (square * mask).sum() / mask.sum()
     assert pull.abs() > 1e-4  # the comparison has something to see
-    assert [s.item() for s in trainer._aent_window.sums[4:]] == pytest.approx([pull.item(), push.item()], rel=1e-3)
+    assert [s.item() for s in trainer._aent_window.sums[4:]] == pytest.approx(
+        [pull.item(), push.item()], rel=1e-3
+    )
 
 
 def test_what_is_solved_counts_by_the_steps_that_remain(build, options):
@@ -77,24 +78,3 @@ def test_resumed_it_goes_on(build, options):
     resumed.train(resume_from_checkpoint=f"{options['output_dir']}/checkpoint-7")
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.controller == whole.controller
-
-
-def test_the_share_solved_is_between_the_worst_and_the_best_reward():
-    rewards = torch.tensor([[1.0, -1.0, -1.0, -1.0], [-1.0] * 4, [1.0] * 4, [1.0, 1.0, 1.0, -1.0]])
-    assert solved(rewards)[:, 0].tolist() == pytest.approx([0.25, 0.0, 1.0, 0.75])
-    assert solved(rewards).shape == rewards.shape
-    assert solved(torch.full((2, 3), 0.7)).eq(0).all()  # nothing tells right from wrong
-
-
-def test_every_completion_has_the_share_of_its_own_group(build, options):
-    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
-    inputs = rollout(trainer, 16)
-    rewards = trainer._aent_rollouts.rewards[:, 0].view(-1, trainer.num_generations)
-    worst, best = rewards.min(), rewards.max()
-    deviation = rewards - rewards.mean(1, keepdim=True)
-    advantages = deviation / (rewards.std(1, keepdim=True) + 1e-4)
-    shares = ((rewards.mean(1) - worst) / (best - worst)).repeat_interleave(trainer.num_generations)
-    expected = sorted(zip(advantages.flatten().tolist(), shares.tolist(), strict=True))
-    found = sorted(zip(inputs["advantages"].tolist(), inputs["aent_solved"].tolist(), strict=True))
-    assert shares.unique().numel() > 1
-    assert torch.tensor(found) == pytest.approx(torch.tensor(expected), abs=1e-5)

@@ -6,19 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from stepping import logged, weights
 from trl import GRPOConfig, GRPOTrainer
 
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
 
 NO_END = {"generation_kwargs": {"suppress_tokens": [0, 1]}}  # all completions are as long as they may be
-
-
-def weights(trainer):
-    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
-
-
-def logged(trainer, key):
-    return [row[key] for row in trainer.state.log_history if key in row]
 
 
 def with_losses(trainer):

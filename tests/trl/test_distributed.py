@@ -1,9 +1,6 @@
 """Two processes must take the same steps."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,20 +10,13 @@ from stepping import naive_logits
 from aent.methods.pass_at_k import pass_at_k_advantages
 from aent.methods.unlikeliness import unlikely_rewards
 
+HERE = Path(__file__).parent
+
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory, launch):
     folder = tmp_path_factory.mktemp("ranks")
-    script = Path(__file__).parent / "two_ranks.py"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [*command, str(script), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    launch(HERE / "two_ranks.py", folder)
     return {f.stem: json.loads(f.read_text()) for f in folder.glob("*.json")}
 
 
@@ -81,3 +71,25 @@ def test_unlikeliness_over_two_ranks_is_that_of_one_process(one_group, make_mode
     assert not torch.equal(earned, rewards)
     expected = earned - (earned.sum(1, keepdim=True) - earned) / 7
     torch.testing.assert_close(advantages, expected, rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory, launch):
+    folder = tmp_path_factory.mktemp("ranks")
+    launch(HERE / "two_ranks_ppo.py", folder)
+    return {f.stem: json.loads(f.read_text()) for f in folder.glob("*.json")}
+
+
+@pytest.mark.parametrize("critic", ["own", "shared"])
+def test_two_ranks_of_ppo_hold_the_same_weights_and_whiten_together(critic, two_ranks):
+    first, second = two_ranks[f"{critic}-0"], two_ranks[f"{critic}-1"]
+    assert first["tokens"] != second["tokens"]  # the ranks saw different rollouts
+    assert first["weights"] == second["weights"]
+    assert first["critic"] == second["critic"]
+    assert any(w != 0 for w in first["critic"][-2:])
+    assert first["value_loss"] == second["value_loss"]
+    for here, there in zip(first["advantages"], second["advantages"], strict=True):
+        together = torch.tensor(here + there)
+        assert together.mean().item() == pytest.approx(0, abs=1e-5)
+        assert together.std().item() == pytest.approx(1, abs=1e-4)
+        assert torch.tensor(here).mean().abs() > 1e-3  # not each rank by itself

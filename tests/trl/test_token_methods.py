@@ -6,45 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen2ForCausalLM
-from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+from stepping import gradient, logged, weights
+from trl import GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from aent import InputError, Method, load_method
+from aent import Method, load_method
 from aent.methods.stack import stacked
-from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
+from aent.trl import AEntRLOOConfig, AEntRLOOTrainer
 
 OFF_POLICY = {"num_iterations": 2, "learning_rate": 1e-2}  # so that ratios leave [0.8, 1.28]
-
-
-def weights(trainer):
-    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
-
-
-def gradient(trainer, loss):
-    trainer.model.zero_grad()
-    loss.backward()
-    return torch.cat([p.grad.flatten().clone() for p in trainer.model.parameters() if p.grad is not None])
-
-
-def logged(trainer, key):
-    return [row[key] for row in trainer.state.log_history if key in row]
-
-
-@pytest.fixture
-def grpo(build, options, make_model, tmp_path):
-    """Make a trainer, of TRL where no method is given, whose reference policy can be loaded again."""
-    make_model().save_pretrained(tmp_path / "policy")
-
-    def make(method=None, **more):
-        trainer, config, keywords = (
-            (GRPOTrainer, GRPOConfig, {})
-            if method is None
-            else (AEntGRPOTrainer, AEntGRPOConfig, {"method": method})
-        )
-        model = Qwen2ForCausalLM.from_pretrained(tmp_path / "policy")
-        return build(trainer, config, options | more, model=model, **keywords)
-
-    return make
 
 
 # The published losses, token by token, from log pi, its ratio r, entropy, advantage and log pi_ref.
@@ -220,38 +189,8 @@ def test_twenty_steps_of_two_iterations_learn(name, grpo):
     assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.08
 
 
-TOKEN_CLIPPING = ("clip-higher", "ce-gppo", "archer")
-WEIGHING = tuple(name for name in RUNS if name not in TOKEN_CLIPPING)
-
-
-@pytest.mark.parametrize("name", TOKEN_CLIPPING)
-@pytest.mark.parametrize(
-    ("algorithm", "why"),
-    [
-        ("rloo", "with AEntRLOOConfig its ratio is of whole completions"),
-        ("gspo", "with AEntGRPOConfig its ratio is of whole completions"),
-        ("cispo", "with AEntGRPOConfig loss_type 'cispo' does not clip"),
-        ("sapo", "with AEntGRPOConfig loss_type 'sapo' does not clip"),
-    ],
-)
-def test_what_clips_single_tokens_refuses_other_algorithms(name, algorithm, why, build, options, grpo):
-    make = {
-        "rloo": lambda: build(AEntRLOOTrainer, AEntRLOOConfig, options, method=name),
-        "gspo": lambda: grpo(name, importance_sampling_level="sequence"),
-        "cispo": lambda: grpo(name, loss_type="cispo"),
-        "sapo": lambda: grpo(name, loss_type="sapo"),
-    }
-    expected = f"method '{name}' changes how the ratio of single tokens is clipped, but {why}"
-    with pytest.raises(InputError, match=expected):
-        make[algorithm]()
-
-
-@pytest.mark.parametrize(
-    "option", [{"top_entropy_quantile": 0.2}, {"off_policy_mask_threshold": 0.1}], ids=str
-)
-def test_ce_gppo_refuses_what_hides_tokens_from_it(option, grpo):
-    with pytest.raises(InputError, match=f"{next(iter(option))}=.* leaves tokens out .* 'ce-gppo'"):
-        grpo("ce-gppo", **option)
+WEIGHING = ("clip-cov", "kl-cov", "forking-tokens", "steer")
+"""Methods that need no clipping of single tokens."""
 
 
 def test_ce_gppo_adds_nothing_where_forking_tokens_leaves_out(grpo):

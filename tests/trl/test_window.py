@@ -1,0 +1,179 @@
+"""From sums over tokens to the next coefficient: in isolation, and in training."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from accelerate import Accelerator
+from stepping import logged
+from trl import GRPOConfig, GRPOTrainer
+
+from aent import Band, Fixed, InputError, Method
+from aent.controllers import Effect
+from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
+from aent.trl.window import Reading, Sums, Window
+
+BOTH = pytest.mark.parametrize(
+    "kind", [(AEntGRPOTrainer, AEntGRPOConfig), (AEntRLOOTrainer, AEntRLOOConfig)], ids=["grpo", "rloo"]
+)
+MOVING = {**tiny.MOVING, "drop": 0.25}
+
+
+def sums(**named):
+    """Sums over a micro-batch; those not named are 0."""
+    return Sums(**{name: torch.tensor(float(named.get(name, 0))) for name in Sums._fields})
+
+
+@pytest.fixture(scope="module")
+def accelerator():
+    return Accelerator(cpu=True)
+
+
+class Seer(Fixed):
+    """A controller that notes in which order it is told what."""
+
+    def __post_init__(self):
+        self.told = []
+
+    def foresee(self, effect):
+        self.told.append(effect)
+
+    def update(self, entropy):
+        self.told.append(entropy)
+        return self.coef
+
+
+def test_a_window_is_read_as_the_mean_over_all_its_micro_batches(accelerator):
+    """(2 + 9) nats over weights 1 + 4, not the mean of 2 and 9/4; effects are sums."""
+    window = Window(Method(name="seer", controller=Seer(coef=0.1)))
+    window.add(sums(entropy=2, weight=1, full_entropy=6, tokens=2, pull=0.5, push=0.25))
+    window.add(sums(entropy=9, weight=4, full_entropy=8, tokens=5, pull=-1, push=0.5))
+    assert window.sums == sums(entropy=11, weight=5, full_entropy=14, tokens=7, pull=-0.5, push=0.75)
+    reading = window.close(accelerator)
+    effect = Effect(pull=-0.5, push=0.75)
+    assert reading == Reading(entropy=11 / 5, full_entropy=2.0, effect=effect)
+    assert window.last_entropy == 11 / 5
+    assert window.controller.told == [effect, 11 / 5]  # the effect first
+    assert window.sums == sums()  # the next window starts empty
+
+
+def test_tokens_without_weight_are_logged_and_move_nothing(accelerator):
+    window = Window(Method(name="seer", controller=Seer(coef=0.1)))
+    window.add(sums(full_entropy=6, tokens=2))
+    metrics = {"aent/full_entropy": [], "aent/entropy": []}
+    window.close(accelerator).log(metrics)
+    assert metrics == {"aent/full_entropy": [3.0], "aent/entropy": []}
+    assert window.controller.told == []
+    assert window.last_entropy is None
+
+
+def test_the_checkpoint_has_the_format_of_earlier_versions(accelerator):
+    """Six sums in this order, under these keys: written before the sums had names."""
+    band = Band(coef=0.01, low=4.3, high=4.4, lr=0.02, coef_min=0.0, coef_max=0.5, warmup=0)
+    written = {
+        "method": "aent",
+        "controller": {"coef": 0.02, "updates": 3},
+        "window": [10.0, 12.0, 4.0, 4.0, 0.5, 0.25],
+        "measured": 2.75,
+    }
+    window = Window(Method(name="aent", controller=band))
+    window.load_state_dict(written)
+    assert window.coef == 0.02
+    assert window.last_entropy == 2.75
+    assert window.sums == sums(entropy=10, full_entropy=12, weight=4, tokens=4, pull=0.5, push=0.25)
+    assert window.state_dict() == written
+    assert band.coef == 0.01  # the method's own controller is not touched
+    window.close(accelerator)
+    assert window.coef == pytest.approx(0.02 + 0.02 * (4.3 - 10 / 4))
+
+
+def test_without_a_controller_there_is_nothing_to_log_or_move(accelerator):
+    window = Window(Method(name="none"))
+    window.add(sums(entropy=2, weight=1, full_entropy=6, tokens=2))
+    metrics = {}
+    window.log_coefficient(metrics)
+    assert metrics == {}
+    assert window.close(accelerator).entropy == 2
+    assert (window.coef, window.band, window.last_entropy) == (0.0, None, None)
+
+
+def test_a_window_without_tokens_does_not_move_the_coefficient(build, options):
+    """No completion may end, so all are masked as truncated."""
+    options |= {"mask_truncated_completions": True, "generation_kwargs": {"suppress_tokens": [1]}}
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=MOVING)
+    trainer.train()
+    assert logged(trainer, "completions/clipped_ratio") == [1.0] * 3
+    assert logged(trainer, "aent/coef") == [0.01] * 3
+    assert trainer.controller.updates == 0
+    assert logged(trainer, "aent/entropy") == []
+
+
+@BOTH
+def test_evaluation_does_not_move_the_coefficient(kind, build, options, prompts):
+    trainer_class, config = kind
+    options |= {"per_device_eval_batch_size": 16}
+    trainer = build(trainer_class, config, options, method=MOVING, eval_dataset=prompts.select(range(4)))
+    trainer.train()
+    before, window = trainer.coef, trainer._aent_window.sums
+    metrics = trainer.evaluate()
+    assert trainer.coef == before
+    assert trainer._aent_window.sums == window
+    assert 0 < metrics["eval_aent/entropy"] < metrics["eval_aent/full_entropy"]
+
+
+def test_update_per_rollout_batch_moves_once_per_batch(build, options):
+    """2 slices x 2 iterations of one optimizer step each: one move per 4 steps."""
+    options |= {
+        "max_steps": 8,
+        "steps_per_generation": 2,
+        "num_iterations": 2,
+        "aent_update": "rollout",
+    }
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=MOVING)
+    trainer.train()
+    coefs = logged(trainer, "aent/coef")
+    assert len(set(coefs[:4])) == 1
+    assert len(set(coefs[4:])) == 1
+    assert coefs[0] == 0.01
+    assert coefs[4] != coefs[0]
+    assert trainer.controller.updates == 2
+    assert len(logged(trainer, "aent/entropy")) == 2
+
+
+def test_the_logged_coefficient_follows_the_rule(build, options):
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=MOVING)
+    trainer.train()
+    coefs, entropies = logged(trainer, "aent/coef"), logged(trainer, "aent/entropy")
+    assert entropies[0] < MOVING["low"]
+    assert coefs[1] == pytest.approx(coefs[0] + 0.02 * (MOVING["low"] - entropies[0]))
+    assert logged(trainer, "aent/low") == [4.3] * 3
+    assert logged(trainer, "aent/high") == [4.4] * 3
+
+
+def test_state_lies_in_trainer_state(build, options):
+    options |= {"max_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=MOVING)
+    trainer.train()
+    state = json.loads((Path(options["output_dir"]) / "checkpoint-2/trainer_state.json").read_text())
+    assert state["stateful_callbacks"]["aent"]["attributes"]["controller"] == {
+        "coef": trainer.coef,
+        "updates": 2,
+    }
+
+
+def test_a_checkpoint_of_another_method_is_refused(build, options):
+    options |= {"max_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    build(AEntGRPOTrainer, AEntGRPOConfig, options, method=MOVING).train()
+    other = build(AEntGRPOTrainer, AEntGRPOConfig, options | {"max_steps": 2}, method="entropy-bonus")
+    with pytest.raises(InputError, match=r"'aent', not 'entropy-bonus'"):
+        other.train(resume_from_checkpoint=True)
+
+
+def test_a_checkpoint_of_plain_trl_starts_from_the_initial_coefficient(build, options):
+    options |= {"max_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    build(GRPOTrainer, GRPOConfig, options).train()
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options | {"max_steps": 2}, method=MOVING)
+    trainer.train(resume_from_checkpoint=True)
+    assert logged(trainer, "aent/coef") == [0.01]
