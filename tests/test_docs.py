@@ -104,6 +104,20 @@ def test_relative_links_exist(page):
     assert not missing
 
 
+def headings(page):
+    """The anchors of a page's headings, as GitHub forms them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@EACH_PAGE
+def test_linked_sections_exist(page):
+    links = re.findall(r"\]\(([^)\s:]*\.md|)#([^)\s]+)\)", page.read_text())
+    wrong = [f"{to}#{part}" for to, part in links if part not in headings(page.parent / to if to else page)]
+    assert not wrong
+
+
 def test_the_first_published_setting_is_the_default_method():
     first, *_ = blocks(ROOT / "docs/method.md", "yaml")
     assert load_method(yaml.safe_load(first)["method"]) == load_method("aent")
