@@ -9,7 +9,7 @@ import pytest
 
 from aent.errors import InputError
 from aent.tasks import limits
-from aent.tasks.limits import Killable, is_huge
+from aent.tasks.limits import Killable, LimitError, budget, is_huge
 
 MODULE = """
 import os, sys, time
@@ -25,6 +25,12 @@ def pid():
 
 def leave():
     os._exit(0)
+
+def work(seconds):
+    begin = time.process_time()
+    while time.process_time() < begin + seconds:
+        pass
+    return True
 
 def spin():
     while True:
@@ -82,26 +88,50 @@ def test_results_come_back(process):
     assert process.call("imported") == []
 
 
-@pytest.mark.parametrize("function", ["spin", "slow_to_free", "swallow", "fill", "recurse", "fail", "leave"])
-def test_what_exceeds_a_limit_or_raises_has_no_result(process, function):
+@pytest.mark.parametrize("function", ["fail", "recurse"])
+def test_what_raises_has_no_result(process, function):
+    assert process.call(function) is None
+    assert process.call("echo", 2) == 2
+
+
+@pytest.mark.parametrize("function", ["spin", "slow_to_free", "swallow", "fill", "leave"])
+def test_what_exceeds_a_limit_is_ended(process, function):
     assert process.call("echo", 1) == 1  # started
     begin = time.monotonic()
-    assert process.call(function) is None
+    with pytest.raises(LimitError):
+        process.call(function)
     assert time.monotonic() - begin < 30  # 0.3 s of processor time on a busy machine
     assert process.call("echo", 2) == 2
+
+
+def test_calls_share_a_budget(process, monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 1.0)
+    with budget():
+        process.call("work", 0.6)
+        with pytest.raises(LimitError) as error:
+            process.call("work", 0.6)
+        assert not error.value.whole
+        with pytest.raises(LimitError):
+            process.call("echo", 1)
+    assert process.call("work", 0.6) is True
+    with budget(), pytest.raises(LimitError) as error:
+        process.call("spin")
+    assert error.value.whole
 
 
 def test_after_an_exception_the_same_process_answers_and_after_a_limit_another(process):
     first = process.call("pid")
     process.call("fail")
     assert process.call("pid") == first
-    process.call("spin")
+    with pytest.raises(LimitError):
+        process.call("spin")
     assert process.call("pid") != first
 
 
 def test_signals_and_timers_of_the_caller_are_left_alone(process):
     before = signal.getsignal(signal.SIGALRM), signal.getsignal(signal.SIGPROF)
-    process.call("spin")
+    with pytest.raises(LimitError):
+        process.call("spin")
     assert (signal.getsignal(signal.SIGALRM), signal.getsignal(signal.SIGPROF)) == before
     assert signal.getitimer(signal.ITIMER_REAL) == signal.getitimer(signal.ITIMER_PROF) == (0, 0)
 
@@ -114,7 +144,10 @@ def test_threads_get_their_own_results(process):
     results = {}
 
     def work(index):
-        results[index] = [process.call("spin" if index == 3 else "echo", *([] if index == 3 else [index]))]
+        try:
+            results[index] = [process.call("spin") if index == 3 else process.call("echo", index)]
+        except LimitError:
+            results[index] = [None]
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
     for thread in threads:
@@ -161,7 +194,8 @@ def test_a_silent_process_is_replaced(process, monkeypatch):
     os.killpg(process._process.pid, signal.SIGSTOP)
     with monkeypatch.context() as patch:
         patch.setattr(limits, "_PATIENCE", 0.2)
-        assert process.call("echo", 2) is None
+        with pytest.raises(LimitError):
+            process.call("echo", 2)
     assert process.call("echo", 3) == 3
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import signal
+import time
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
@@ -22,8 +23,9 @@ _RETIRED = 4
 def serve(module: str, memory: int) -> None:
     """Call functions of `module` for every request on standard input until it closes.
 
-    A request is one line of JSON, ``[seconds, function, arguments]``; a reply is one line of JSON, null
-    if the function raised or exceeded `seconds` of processor time or `memory` bytes of address space.
+    A request is one line of JSON, ``[seconds, function, arguments]``. A reply is one line of JSON,
+    ``[seconds, result]`` with the processor time spent and null as the result if the function raised. It
+    is null altogether if the function exceeded `seconds`, or `memory` bytes of address space.
     The first line ever sent says why the module cannot be imported; it is empty if it can.
     """
     requests, replies = _take_pipes()
@@ -64,21 +66,21 @@ def _answer(functions: ModuleType, requests: int, replies: int) -> None:
         if not line:
             os._exit(_CLOSED)
         seconds, function, arguments = json.loads(line)
+        begin = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        reply = _call(functions, function, arguments)
+        result = _call(functions, function, arguments)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        os.write(replies, reply)
+        os.write(replies, json.dumps([time.process_time() - begin, result]).encode() + b"\n")
     os._exit(_RETIRED)
 
 
-def _call(functions: ModuleType, function: str, arguments: list[object]) -> bytes:
+def _call(functions: ModuleType, function: str, arguments: list[object]) -> object:
     try:
-        result = getattr(functions, function)(*arguments)
-        return json.dumps(result).encode() + b"\n"
+        return getattr(functions, function)(*arguments)
     except MemoryError:
         os._exit(1)
-    except Exception:  # whatever a parser raises on hostile text: there is no answer
-        return b"null\n"
+    except Exception:  # whatever a parser raises on hostile text
+        return None
 
 
 def _read_line(pipe: int) -> bytes:

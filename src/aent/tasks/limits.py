@@ -16,13 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 from aent.errors import InputError
 
 SECONDS = 2.0
-"""Processor time that one request may take."""
+"""Processor time that one call may take, and all calls within one `budget` together."""
 
 _MEMORY = 1 << 30  # bytes of address space of the grading process
 
@@ -31,6 +33,27 @@ _START = 300.0  # seconds that imports may take on a busy machine
 _PATIENCE = 60.0  # seconds without a reply, busy machine or not, after which the process is replaced
 
 _SOURCE = "import sys; from aent.tasks.killable import serve; serve(sys.argv[1], int(sys.argv[2]))"
+
+
+_BUDGET: ContextVar[list[float] | None] = ContextVar("budget", default=None)
+
+
+class LimitError(Exception):
+    """A call exceeded its processor time or memory. `whole`: although it had all of `SECONDS`."""
+
+    def __init__(self, whole: bool):
+        super().__init__("a call exceeded its limits")
+        self.whole = whole
+
+
+@contextmanager
+def budget() -> Iterator[None]:
+    """Let all calls in the block, in this thread, share `SECONDS` of processor time."""
+    token = _BUDGET.set([SECONDS])
+    try:
+        yield
+    finally:
+        _BUDGET.reset(token)
 
 
 class Killable:
@@ -47,15 +70,29 @@ class Killable:
         os.register_at_fork(after_in_child=self._forget)
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """Return ``module.function(*arguments)``, or None if it raises or exceeds a limit.
+        """Return ``module.function(*arguments)``, or None if it raises.
 
-        The limits are `SECONDS` of processor time, however busy the machine is, and 1 GiB of address
-        space.
+        The limits are `SECONDS` of processor time, however busy the machine is, or what is left of the
+        `budget`, and 1 GiB of address space.
 
         Raises:
+            LimitError: if the call exceeds a limit.
             InputError: if the process cannot import the module.
         """
-        request = json.dumps([SECONDS, function, arguments]).encode() + b"\n"
+        left = _BUDGET.get() or [SECONDS]
+        if left[0] <= 0:
+            raise LimitError(whole=False)
+        whole = left[0] >= SECONDS
+        reply = self._asked(json.dumps([left[0], function, arguments]).encode() + b"\n")
+        if reply is None:
+            left[0] = 0
+            raise LimitError(whole)
+        spent, result = reply
+        left[0] -= spent
+        return result
+
+    def _asked(self, request: bytes) -> list[Any] | None:
+        """Return the reply to a request, None if it exceeded a limit."""
         with self._lock:
             try:
                 pipe = self._started().stdin

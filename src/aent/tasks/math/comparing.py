@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
-from aent.tasks.limits import Killable, is_huge
+from aent.tasks.limits import Killable, LimitError, is_huge
 from aent.tasks.math.kinds import (
     Answer,
     Based,
@@ -139,7 +139,7 @@ def _same_relation(gold: Answer, given: Answer, form: Form) -> bool:
         return gold.signs == given.signs and all(_same_side(one, other) for one, other in pairs)
     sign, other = gold.signs[0], given.signs[0]
     if sign in _FLIPPED or sign in ("=", r"\ne"):
-        ratio = PROCESS.call("ratio_sign", _difference(gold), _difference(given))
+        ratio = _ratio_sign(_difference(gold), _difference(given))
         same = other == sign if sign not in _FLIPPED else other == (sign if ratio == 1 else _FLIPPED[sign])
         return bool(ratio) and same
     return sign == other and all(map(_same_side, gold.sides, given.sides))
@@ -284,19 +284,38 @@ def _latex(answer: Number | Expression) -> str:
 
 @lru_cache(maxsize=20_000)
 def _is_expression(latex: str) -> bool:
-    return bool(PROCESS.call("is_readable", latex))
+    return bool(_call("is_readable", latex))
 
 
 @lru_cache(maxsize=20_000)
 def _is_equal(gold: str, given: str, tolerance: float) -> bool:
-    return bool(PROCESS.call("is_equal", gold, given, tolerance))
+    return bool(_call("is_equal", gold, given, tolerance))
 
 
 @lru_cache(maxsize=20_000)
 def _spelling(latex: str) -> str:
     if _PROSE.search(latex) or is_huge(latex):
         return latex
-    return PROCESS.call("spelling", latex) or latex
+    return _call("spelling", latex) or latex
+
+
+@lru_cache(maxsize=20_000)
+def _ratio_sign(gold: str, given: str) -> int:
+    return 0 if is_huge(gold) or is_huge(given) else _call("ratio_sign", gold, given) or 0
+
+
+def _call(function: str, *arguments: object) -> Any:
+    """Return the result of the grading process; None also if the call alone exceeds the limits.
+
+    Raises:
+        LimitError: if what was left of the `aent.tasks.limits.budget` did not suffice. Not to be cached.
+    """
+    try:
+        return PROCESS.call(function, *arguments)
+    except LimitError as error:
+        if error.whole:
+            return None
+        raise
 
 
 _BY_KIND = (

@@ -7,6 +7,7 @@ process with limits (`aent.tasks.limits`, `symbolic`).
 
 from typing import Literal
 
+from aent.tasks.limits import LimitError, budget
 from aent.tasks.math import comparing
 from aent.tasks.math.boxed import Place, locate
 from aent.tasks.math.comparing import Form, is_same
@@ -42,7 +43,7 @@ def is_right(
     that stands in the question earns nothing unless the gold answer stands there too.
 
     Answers in ``<think>`` sections count only with `thoughts`, and answers that were cut off only with
-    `truncated`. No text raises or takes longer than `aent.tasks.limits.SECONDS` for each comparison.
+    `truncated`. No text raises, or takes more than `aent.tasks.limits.SECONDS` of processor time to compare.
     """
     place = locate(text, thoughts=thoughts, truncated=truncated)
     if place.answer is None:
@@ -53,7 +54,11 @@ def is_right(
     if due is None or len(place.answer) > MAX_LENGTH:
         return False
     answers = [place.answer, *_together(place, due)]
-    return any(_is_right(answer, gold, due, question, _FORMS[kind]) for answer in answers)
+    try:
+        with budget():
+            return any(_is_right(answer, gold, due, question, _FORMS[kind]) for answer in answers)
+    except LimitError:
+        return False
 
 
 def voted_answer(text: str, *, thoughts: bool = False, truncated: bool = False) -> str | None:
@@ -65,7 +70,11 @@ def voted_answer(text: str, *, thoughts: bool = False, truncated: bool = False) 
 def spell(answer: str) -> str:
     """Return an answer in one spelling, which other ways to write it share. Units and names are left out."""
     reading = read(answer)
-    return answer if reading is None else comparing.spelling(reading)
+    try:
+        with budget():
+            return answer if reading is None else comparing.spelling(reading)
+    except LimitError:
+        return answer
 
 
 def is_readable(gold: str, kind: Kind | None = None) -> bool:
@@ -75,7 +84,11 @@ def is_readable(gold: str, kind: Kind | None = None) -> bool:
         return False
     if kind == "number" and not isinstance(_without_unit(reading), Number):
         return False
-    return comparing.is_readable(reading)
+    try:
+        with budget():
+            return comparing.is_readable(reading)
+    except LimitError:
+        return False
 
 
 def _is_right(answer: str, gold: str, due: Answer, question: str, form: Form) -> bool:
