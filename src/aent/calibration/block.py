@@ -32,7 +32,7 @@ def aent_block(reading: Reading, subset: Subset) -> dict[str, Any]:
     Source: ours; the shares were chosen on countdown, seeds 100 and 101 (docs/calibrate.md).
 
     Raises:
-        InputError: where hold is not above 0 by two standard errors, as then no size of the coefficient
+        InputError: if hold is not above 0 by two standard errors, because then no size of the coefficient
             follows.
     """
     hold, entropy = reading.hold, reading.entropy.value

@@ -24,7 +24,7 @@ def training_rows(task: Task, count: int, seed: int) -> list[Row]:
     """Draw training problems.
 
     Raises:
-        InputError: where the task has fewer.
+        InputError: if the task has fewer.
     """
     data = task.dataset("train")
     if len(data) < count:

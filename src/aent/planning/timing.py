@@ -32,7 +32,7 @@ class Times:
 
 
 def times(sizes: Sizes, work: Workload, gpu: GPU) -> Times:
-    """Estimate the three parts on a kind of card; infinite where vLLM has no room."""
+    """Estimate the three parts on a kind of card; infinite if vLLM does not fit."""
     rate = work.gpus * gpu.flops * MODEL_FLOPS_UTILIZATION
     return Times(
         rollout=rollout_seconds(sizes, work, gpu),

@@ -72,10 +72,10 @@ def compare_methods(
 
 
 def repeat_search(*, folder: Path, workers: int, console: Console) -> None:
-    """Search for the settings again and print what is found beside the settings in use.
+    """Search for the settings again and print the result beside the settings in use.
 
     Raises:
-        InputError: for no worker, or a folder that cannot be used.
+        InputError: if there is no worker, or the folder cannot be used.
     """
     require_workers(workers)
     world, bonuses = search(Runs(folder / "runs.jsonl"), console, workers)

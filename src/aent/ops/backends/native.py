@@ -41,7 +41,7 @@ def arithmetic(x: Tensor, subset: Subset, head: Head) -> Arithmetic:
     """Return this backend's arithmetic, or that of `chunked` for float64.
 
     Raises:
-        InputError: off the CPU, or without numba.
+        InputError: if the input is not on the CPU, or numba is not installed.
     """
     if x.device.type != "cpu":
         raise InputError(
