@@ -1,6 +1,8 @@
 """The compiled backend against the reference: values, gradients, the exact cut, what it refuses."""
 
 import math
+import os
+import subprocess
 import sys
 from contextlib import contextmanager, nullcontext
 
@@ -432,3 +434,21 @@ def test_autocast_takes_products_in_its_dtype_and_statistics_in_float32():
     rounded = linear_door(NATIVE, hidden.bfloat16(), weight.bfloat16(), None, targets, up, subset=TopK(k=9))
     assert_agree(given[:3], rounded[:3], torch.float32)
     assert_agree(given, [x.float() for x in rounded], torch.bfloat16)
+
+
+def test_without_a_place_for_a_cache_it_compiles_and_says_how_to_set_one():
+    """numba raises where neither the package's folder nor the user's can be written."""
+    code = (
+        "import torch, aent\n"
+        "stats = aent.token_stats(torch.zeros(1, 8), torch.tensor([3]), backend='native')\n"
+        "print(round(stats.entropy.item(), 4))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_CACHE_LOCATOR_CLASSES": "ZipCacheLocator"},  # none of ours is in a zip file
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "2.0794\n"  # log 8
+    assert done.stderr.count("Set NUMBA_CACHE_DIR to a folder that can be written") == 1

@@ -10,6 +10,8 @@ statistics of a row are NaN if it contains NaN or +inf or has no finite logit, a
 """
 
 import math
+import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,7 +25,11 @@ from aent.ops.closed_form import Kept, RowStats
 
 f32, i32 = np.float32, np.int32
 Number = float | np.floating[Any]
-_jit = partial(numba.njit, cache=True, nogil=True, error_model="numpy")
+NO_CACHE = (
+    "numba found no folder for its cache, so every process compiles the native backend anew, which takes "
+    "some seconds. Set NUMBA_CACHE_DIR to a folder that can be written"
+)
+_njit = partial(numba.njit, nogil=True, error_model="numpy")
 _intrinsic: Any = intrinsic  # its result takes one argument less, which types cannot express
 _sums_in_any_order = {"reassoc", "contract", "nsz"}
 
@@ -47,6 +53,19 @@ MAGIC = f32(1.5 * 2**23)
 LOG2E, LN2_HIGH, LN2_LOW = f32(math.log2(math.e)), f32(0.693359375), f32(-2.12194440e-4)
 P5, P4, P3 = f32(1.9875691500e-4), f32(1.3981999507e-3), f32(8.3334519073e-3)
 P2, P1, P0 = f32(4.1665795894e-2), f32(1.6666665459e-1), f32(5.0000001201e-1)
+
+
+def _jit(**options: Any) -> Callable[[Any], Any]:
+    """Compile with a cache on disk, or without one where numba finds no folder for it."""
+
+    def compiled(function: Any) -> Any:
+        try:
+            return _njit(cache=True, **options)(function)
+        except RuntimeError:  # no folder for the cache can be written
+            warnings.warn(NO_CACHE, stacklevel=1)  # one place, so that Python shows it once
+            return _njit(**options)(function)
+
+    return compiled
 
 
 @_intrinsic

@@ -3,7 +3,7 @@
 The kernels read logits in their own dtype, without a copy, and compute float32 statistics. torch computes a
 softcap or a subset of your own on float32 copies of some rows at a time; the kernels do the rest.
 
-No GPU has run this code yet: it has been tested in Triton's interpreter only.
+No GPU has run this code yet: it has been tested in Triton's interpreter only. docs/gpu.md tells how to check it.
 """
 
 import os
