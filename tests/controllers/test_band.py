@@ -13,7 +13,7 @@ RULE = {"coef": 0.1, "low": 1.0, "high": 2.0, "lr": 0.1, "coef_min": 0.05, "coef
 
 
 def test_band_follows_the_papers_rule_by_hand():
-    """coef <- clip(coef - 0.1 * (min(0, H - 1) + max(0, H - 2)), 0.05, 0.2), two updates of warm-up.
+    """coef <- clip(coef - 0.1 * (min(0, H - 1) + max(0, H - 2)), 0.05, 0.2), warm-up 3.
 
     H    outside  coef
     0.0  (warm-up)  0.1
@@ -29,10 +29,16 @@ def test_band_follows_the_papers_rule_by_hand():
     0.9  -0.1     0.21 > 0.2 -> 0.2
     2.5   0.5     0.15        and off it again
     """
-    band = Band(**RULE, warmup=2)
+    band = Band(**RULE, warmup=3)  # as in the author's verl loop, the third update moves
     entropies = [0.0, 5.0, 0.7, 1.0, 1.5, 2.0, 2.4, 3.5, 0.5, 0.0, 0.9, 2.5]
     coefs = [0.1, 0.1, 0.13, 0.13, 0.13, 0.13, 0.09, 0.05, 0.10, 0.20, 0.20, 0.15]
     assert [band.update(h) for h in entropies] == pytest.approx(coefs, abs=1e-12)
+
+
+def test_without_a_warm_up_the_first_update_moves():
+    for warmup in (0, 1):
+        assert Band(**RULE, warmup=warmup).update(0.5) == pytest.approx(0.15)
+    assert Band(**RULE, warmup=2).update(0.5) == 0.1
 
 
 @given(st.lists(st.floats(0, 12), max_size=40), st.integers(0, 5))
@@ -42,7 +48,7 @@ def test_band_stays_in_its_box_rests_inside_and_moves_the_right_way(entropies, w
     for number, entropy in enumerate(entropies):
         before, after = band.coef, band.update(entropy)
         assert 0.05 <= after <= 0.2
-        if number < warmup or 1 <= entropy <= 2:
+        if number + 1 < warmup or 1 <= entropy <= 2:
             assert after == before
         elif entropy < 1:
             assert after >= before

@@ -27,6 +27,28 @@ def test_by_hand(side, kept):
     assert method.token_advantages(tokens([[2.0, -1.0, 0.0]], coef=side)).tolist() == kept
 
 
+@pytest.mark.parametrize(
+    ("side", "kept"),
+    [(1.0, [[8.0], [2.0], [0.0], [0.0], [0.0]]), (-1.0, [[0.0], [0.0], [-2.0], [0.0], [0.0]]),
+     (0.0, [[4.0], [1.0], [-0.5], [0.0], [9.0]])],
+)  # fmt: skip
+def test_per_kept_by_hand(side, kept):
+    """Four completions count; the last is masked. Two are good, so 4 / 2; one is bad, so 4 / 1."""
+    method = load_method({"name": "entrocraft", "steps": 10, "per_kept": True})
+    mask = torch.tensor([[1.0], [1.0], [1.0], [1.0], [0.0]])
+    seen = tokens([[4.0], [1.0], [-0.5], [0.0], [9.0]], coef=side, mask=mask)
+    assert (method.token_advantages(seen) * (mask if side else 1)).tolist() == kept
+
+
+def test_per_kept_counts_the_completions_of_all_ranks():
+    """Beside a rank with two that are not kept: 4 / 1. With none kept, nothing is left, and no NaN."""
+    method = load_method({"name": "entrocraft", "steps": 10, "per_kept": True})
+    seen = tokens([[4.0], [-1.0]], coef=1.0, gather=lambda values: torch.cat([values, torch.zeros(2)]))
+    assert method.token_advantages(seen).tolist() == [[16.0], [0.0]]
+    none = tokens([[-4.0], [-1.0]], coef=1.0)
+    assert not method.token_advantages(none).any()
+
+
 def test_published_defaults():
     """0.6 to 0.4 and 0.7 to 0.5 (authors' script)."""
     method = load_method({"name": "entrocraft", "steps": 4})

@@ -85,8 +85,8 @@ def test_published_defaults():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"top": 10.0}, r"top=10\.0 above 0 and at most 1 \(0\.1 for a tenth\)"),
-        ({"top": 0.0}, r"top=0\.0 above 0 and at most 1"),
+        ({"top": 10.0}, r"top=10\.0 must be above 0 and at most 1 \(0\.1 for a tenth\)"),
+        ({"top": 0.0}, r"top=0\.0 must be above 0 and at most 1"),
         ({"weight": -1.0}, r"weight=-1\.0 .*must be at least 0"),
         ({"negative_weight": -1.0}, r"negative_weight=-1\.0 must be at least 0"),
         ({"target": float("nan")}, "target=nan"),

@@ -17,9 +17,9 @@ TOKENS = Tokens(
 
 
 def test_published_defaults():
-    """The authors' linear script: weights 0.8 to 1.2, clipping 0.2 and 0.28."""
+    """The paper's exponential weight with the 0.8 of the authors' script; clipping 0.2 and 0.28."""
     assert steer.__kwdefaults__ == {
-        "weight_min": 0.8, "weight_max": 1.2, "epsilon": 0.2, "epsilon_high": 0.28
+        "weight_min": 0.8, "weight_max": None, "floor": 0.0, "epsilon": 0.2, "epsilon_high": 0.28
     }  # fmt: skip
     assert steer().options == {"epsilon": 0.2, "epsilon_high": 0.28}
 
@@ -38,23 +38,52 @@ def test_entropy_change_by_hand():
     )
 
 
-def test_by_hand():
+def weights(method, tokens=TOKENS):
+    return method.token_advantages(tokens) / tokens.advantages
+
+
+def test_the_papers_weight_by_hand():
+    """exp(log(0.8) |Omega| / 3.694653): the largest change weighs 0.8, 1.613706 weighs 0.8^0.436768 =
+    0.907137 and 0.055371 weighs 0.8^0.014987 = 0.996661.
+    """
+    expected = {(1, 1): 0.8, (1, 0): 0.907137, (0, 2): 0.996661}
+    made = weights(steer())
+    for place, weight in expected.items():
+        assert made[place].item() == pytest.approx(weight, abs=2e-6)
+
+
+def test_the_scripts_floor_by_hand():
+    """A floor of 5 above all changes: k = -log(0.8) / 5, so the largest weighs 0.8^(3.694653 / 5)."""
+    assert weights(steer(floor=5.0))[1, 1].item() == pytest.approx(math.exp(math.log(0.8) * 3.694653 / 5))
+    torch.testing.assert_close(weights(steer(floor=0.02)), weights(steer()))
+
+
+def test_the_largest_change_is_that_of_all_ranks():
+    """Another rank holds twice the largest change: here it weighs sqrt(0.8)."""
+    beside = replace(TOKENS, gather=lambda values: torch.cat([values, 2 * values]))
+    assert weights(steer(), beside)[1, 1].item() == pytest.approx(math.sqrt(0.8))
+
+
+def test_the_linear_script_by_hand():
     """Changes of the tokens that count, from 0.05537 to 3.69465: the smallest weighs 1.2, the largest 0.8,
     1.613706 between them 1.2 - 0.4 * (1.613706 - 0.055371) / (3.694653 - 0.055371) = 1.028720.
     """
-    weights = steer().token_advantages(TOKENS) / TOKENS.advantages
-    assert weights[0, 2].item() == pytest.approx(1.2)
-    assert weights[1, 1].item() == pytest.approx(0.8)
-    assert weights[1, 0].item() == pytest.approx(1.028720, abs=1e-5)
+    made = weights(steer(weight_max=1.2))
+    assert made[0, 2].item() == pytest.approx(1.2)
+    assert made[1, 1].item() == pytest.approx(0.8)
+    assert made[1, 0].item() == pytest.approx(1.028720, abs=1e-5)
 
 
-def test_without_a_band_or_without_advantages():
-    assert torch.equal(steer(weight_min=1.0, weight_max=1.0).token_advantages(TOKENS), TOKENS.advantages)
-    # nothing changes anything: the middle of the band, of advantages 0
+def test_without_a_band_or_without_changes():
+    for off in (steer(weight_min=1.0), steer(weight_min=1.0, weight_max=1.0)):
+        assert torch.equal(off.token_advantages(TOKENS), TOKENS.advantages)
+    # nothing changes anything: weight 1, or the middle of the linear band, and no NaN
     flat = replace(TOKENS, advantages=torch.zeros(2, 3))
     assert torch.equal(steer().token_advantages(flat), flat.advantages)
     same = replace(TOKENS, entropy=-TOKENS.logp)
-    torch.testing.assert_close(steer(weight_min=0.5).token_advantages(same), 0.85 * TOKENS.advantages)
+    torch.testing.assert_close(steer(weight_min=0.5).token_advantages(same), TOKENS.advantages)
+    linear = steer(weight_min=0.5, weight_max=1.2)
+    torch.testing.assert_close(linear.token_advantages(same), 0.85 * TOKENS.advantages)
 
 
 def test_a_batch_without_tokens_is_left_alone():
@@ -65,8 +94,11 @@ def test_a_batch_without_tokens_is_left_alone():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"weight_min": -0.1}, "weight_min=-0.1: give a finite number, at least 0"),
+        ({"weight_min": 0.0}, "weight_min=0.0 must be above 0 and at most 1"),
+        ({"weight_min": 1.2}, "weight_min=1.2 must be above 0 and at most 1"),
+        ({"weight_min": -0.1, "weight_max": 1.2}, "weight_min=-0.1: give a finite number, at least 0"),
         ({"weight_max": 0.7}, "weight_max=0.7: give a finite number, at least 0.8"),
+        ({"floor": -1.0}, "floor=-1.0: give a finite number, at least 0"),
         ({"weight_max": math.inf}, "weight_max=inf: give a finite number"),
     ],
 )

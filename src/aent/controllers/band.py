@@ -13,12 +13,13 @@ class Band(Stateful):
 
     ``coef <- clip(coef - lr * (min(0, H - low) + max(0, H - high)), coef_min, coef_max)``
 
-    Below `low` the coefficient grows, above `high` it shrinks, in between it stays. The first `warmup`
-    updates do not move it. The entropy is still measured when the coefficient is at its floor, so the
-    coefficient can rise again.
+    Below `low` the coefficient grows, above `high` it shrinks, in between it stays. Update number `warmup`,
+    counted from 1, is the first that moves it. The entropy is still measured when the coefficient is at its
+    floor, so the coefficient can rise again.
 
     Source: arXiv 2509.03493, the adaptive coefficient. As in the author's two ports, the entropy is the
-    clamped one.
+    clamped one. The warm-up is that of the verl loop, whose settings are the published ones; the port to
+    AReaL moves one update later.
 
     Raises:
         InputError: if a field is not finite, low > high, coef_min > coef_max, the coefficient starts
@@ -40,7 +41,7 @@ class Band(Stateful):
     coef_max: float
     """Ceiling of the coefficient."""
     warmup: int = 0
-    """Updates at the start during which the coefficient does not move."""
+    """The first update that may move the coefficient, counted from 1; 0 and 1 are the same."""
     updates: int = field(default=0, init=False)
     """Updates seen so far."""
 
@@ -71,7 +72,7 @@ class Band(Stateful):
         """
         require_measured(entropy)
         self.updates += 1
-        if self.updates > self.warmup:
+        if self.updates >= self.warmup:
             outside = min(0.0, entropy - self.low) + max(0.0, entropy - self.high)
             self.coef = min(max(self.coef - self.lr * outside, self.coef_min), self.coef_max)
         return self.coef

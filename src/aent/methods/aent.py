@@ -32,7 +32,8 @@ def aent(
 
     ``loss = policy_loss - coef * H(pi~); coef <- clip(coef - lr * (min(0, H(pi~) - low) + max(0, H(pi~) -
     high)), coef_min, coef_max)`` in nats. pi~ is the policy renormalized on its most likely tokens: the
-    ``int(drop * V)`` least likely ones are left out.
+    ``int(drop * V)`` least likely ones are left out. Update number `warmup` is the first that moves coef, as
+    in the authors' verl loop (their port to AReaL: the one after it).
 
     Source: arXiv 2509.03493. The defaults are the published setting for Qwen2.5-Math-1.5B on MATH. The
     other published setting (DeepSeek-R1-Distill-Qwen-1.5B on OpenR1-Math) is ``aent(drop=0.25,

@@ -31,7 +31,8 @@ def ce_gppo(*, beta1: float = 0.5, beta2: float = 1.0) -> Method:
 
     Source: CE-GPPO (arXiv 2509.20712). The defaults are those of the authors' script for 1.5B; their script
     for 7B is ``ce_gppo(beta1=0.75)``. The edges are the host's; the authors' script and TRL both have 0.2
-    on either side. The script also caps the loss of a token at 10 |A|, which is TRL's option ``delta=10``.
+    on either side. The script also caps the loss of a token at 10 |A|, which is TRL's option ``delta=10``,
+    and adds 0.1 times the negative log-likelihood of right answers, which is not here.
 
     Raises:
         InputError: if a scale is negative or not finite.

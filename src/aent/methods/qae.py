@@ -1,6 +1,5 @@
-"""QAE: a quantile of the group's rewards as baseline."""
+"""QAE: a quantile of the group's rewards as the baseline."""
 
-import math
 from typing import Any
 
 from jaxtyping import Float
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from aent.errors import InputError
 from aent.method import Method, Paper, Rollouts
+from aent.methods.extremes import at_least
 
 QUANTILE = Paper(
     title="Quantile Advantage Estimation for Entropy-Safe Reasoning",
@@ -23,16 +23,16 @@ QUANTILE = Paper(
 
 
 def qae(*, quantile: float = 0.4, epsilon_high: float | None = 0.28) -> Method:
-    """A quantile of the group's rewards as baseline: ``A_i = (r_i - Q_K(r)) / std(r)``.
+    """Take a quantile of the group's rewards as the baseline: ``A_i = (r_i - Q_K(r)) / std(r)``.
 
-    Q_K is the smallest reward that at least a share K (`quantile`) of the group does not exceed. With
-    rewards of 0 and 1 and a share p right it is 0 for p <= 1 - K, so that only right completions are
-    reinforced, and 1 otherwise, so that only wrong ones are discouraged. std is that of the group, as in
-    TRL. `epsilon_high` is DAPO's upper clip; None leaves the host's. There is no off switch.
+    Q_K is the smallest reward that at least a share K (`quantile`) of the group does not exceed. Suppose
+    rewards are 0 or 1 and a share p is right. For p <= 1 - K the baseline is 0, so only right completions
+    are reinforced; otherwise it is 1, so only wrong ones are discouraged. std is the standard deviation of
+    the group, as in TRL. `epsilon_high` is DAPO's upper clip; None keeps the host's. There is no off switch.
 
-    Source: arXiv 2509.22611. K is 0.4 with DAPO's clip, and 0.6 is the authors' choice where entropy
-    collapses nevertheless. The abstract gives the gate at p = 1 - K; between two rewards the paper's code
-    may interpolate (not read).
+    Source: arXiv 2509.22611. K is 0.4 with DAPO's clip; the authors take 0.6 if entropy collapses
+    nevertheless. The gate at p = 1 - K is the paper's. The authors' code takes a quantile that interpolates
+    between rewards, which moves the gate.
 
     Raises:
         InputError: for a quantile outside (0, 1].
@@ -50,7 +50,7 @@ def qae(*, quantile: float = 0.4, epsilon_high: float | None = 0.28) -> Method:
 def quantile_advantages(
     rewards: Float[Tensor, "groups size"], quantile: float
 ) -> Float[Tensor, "groups size"]:
-    """``(r - Q) / (std + 1e-4)``, Q the smallest reward that a share `quantile` does not exceed."""
-    place = math.ceil(quantile * rewards.size(1) - 1e-9)  # 0.28 * 25 is a little more than 7
+    """Return ``(r - Q) / (std + 1e-4)``, Q the smallest reward that a share `quantile` does not exceed."""
+    place = at_least(quantile, rewards.size(1))
     baseline = rewards.sort(dim=1).values[:, place - 1, None]
     return (rewards - baseline) / (rewards.std(dim=1, keepdim=True) + 1e-4)
