@@ -1,9 +1,9 @@
-"""The clamped entropy out of the forward pass that the host makes anyway.
+"""The clamped entropy, measured within the host's own forward pass.
 
 TRL computes log-probabilities in a fused LM head: ``model(..., labels=..., fused_lm_head=True)`` runs the
-backbone and hands hidden states and the head's weight to one autograd function. For the length of such a
-call we put `token_stats`' arithmetic in that function's place, so that everything around it (sharded
-heads, MoE losses, vision inputs, PEFT) stays the host's.
+backbone and passes hidden states and the head's weight to one autograd function. During such a call we
+replace that function with the arithmetic of `token_stats`. Everything around it (sharded heads, MoE losses,
+vision inputs, PEFT) stays the host's.
 """
 
 import functools
@@ -28,7 +28,7 @@ from aent.trl.host import COMPACT, KERNEL
 
 T = TypeVar("T")
 FILLED = ("log_probs", "entropy")
-"""Fields of the host's output that come out of our pass."""
+"""Fields of the host's output that our pass computes."""
 WEIGHTS = (nn.Parameter, Tensor, DTensor)
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
@@ -36,10 +36,10 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 def check_head(model: Any) -> None:
     """Check that the logits are hidden states times the output layer's weight, plus its bias.
 
-    That product is all that a fused head computes; what else the layer does would be left out in silence.
+    A fused head computes nothing but that product, so anything else the layer does would be silently lost.
 
     Raises:
-        InputError: if the output layer is no `torch.nn.Linear`, or its weight is quantized.
+        InputError: if the output layer is not a `torch.nn.Linear`, or its weight is quantized.
     """
     head = model.get_output_embeddings()
     linear = head.original_module if isinstance(head, ModulesToSaveWrapper) else head
@@ -62,11 +62,12 @@ def check_head(model: Any) -> None:
 def check_sharding(model: Any) -> None:
     """Check, after a forward pass, that the gradient of the output layer will be summed over ranks.
 
-    Before the pass it is sharded in either case, unless a pass without gradient gathered it.
+    The check is only possible after the pass: before it, the layer is sharded either way, unless a pass
+    without gradient has gathered it.
 
     Raises:
-        InputError: if FSDP2 has the output layer in a unit of its own. A fused head never calls that layer,
-            so the unit stays sharded, and the gradient of what TRL gathers is that of one rank.
+        InputError: if FSDP2 put the output layer in a unit of its own. A fused head never calls that layer,
+            so the unit stays sharded, and the weight that TRL gathers gets the gradient of one rank only.
     """
     head = model.get_output_embeddings()
     if isinstance(head, FSDPModule) and isinstance(cast(nn.Linear, head).weight, DTensor):
@@ -79,35 +80,35 @@ def check_sharding(model: Any) -> None:
 
 @dataclass
 class AEntOutput(host.FusedCausalLMOutput):
-    """The host's output with the clamped entropy, so that sharding hooks see that tensor too."""
+    """The host's output with the clamped entropy added, so that sharding hooks see that tensor too."""
 
     clamped_entropy: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was measured in one fused forward, each of shape (batch, positions)."""
+    """What one fused forward pass measured; each tensor has shape (batch, positions)."""
 
     entropy: Tensor
     """Over the subset, nats."""
     slopes: EntropySlopes | None
-    """Of that entropy; None where they were not asked for."""
+    """How the entropy responds to the logits; None if not measured."""
 
 
 class EntropyHead:
-    """Scores the tokens of a fused forward and keeps their clamped entropy (nats) while recording."""
+    """Scores tokens in fused forward passes, and collects their clamped entropy (nats) while recording."""
 
     def __init__(self, subset: Subset):
         self.subset = subset
         self.bonus = False
-        """Whether the loss will carry the entropy; if not, the host's own kernel stays in charge."""
+        """Whether the loss will need the gradient of the entropy; if not, the host's own kernel scores."""
         self.slopes = False
-        """Whether the slopes of the entropy are measured with it."""
+        """Whether to measure the slopes of the entropy as well."""
         self._recorded: list[Recorded] | None = None
 
     @contextmanager
-    def recording(self) -> Iterator["list[Recorded]"]:
-        """Collect what is measured in every fused forward."""
+    def recording(self) -> Iterator[list[Recorded]]:
+        """Collect what each fused forward pass measures, in the list that the context gives."""
         recorded: list[Recorded] = []
         self._recorded = recorded
         try:
@@ -120,10 +121,10 @@ class EntropyHead:
         return self.slopes and self._recorded is not None
 
     def attach(self, model: nn.Module) -> None:
-        """Wrap the forward of a model that TRL has given a fused head.
+        """Wrap the forward of a model to which TRL has added a fused head.
 
         Raises:
-            InputError: if it has none, or `check_head` finds an output layer that does not fit.
+            InputError: if it has no fused head, or an output layer that `check_head` refuses.
         """
         inner = model.forward
         if "fused_lm_head" not in inspect.signature(inner, follow_wrapped=False).parameters:
@@ -133,7 +134,7 @@ class EntropyHead:
             )
         check_head(model)
 
-        # Keep the original signature: `generate` validates its model kwargs against it
+        # Keep the original signature: `generate` validates the model's keyword arguments against it
         @functools.wraps(type(model).forward)
         def forward(_: nn.Module, *args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
             if not fused_lm_head:
@@ -144,7 +145,7 @@ class EntropyHead:
                 output, clamped, slopes = self._score(host_forward)
             elif self._recorded is None:
                 return host_forward()
-            elif isinstance(self.subset, Full):  # the host's own entropy is the one asked for
+            elif isinstance(self.subset, Full):  # the host computes this entropy anyway
                 output = host_forward()
                 clamped = output.entropy
             else:
@@ -156,32 +157,32 @@ class EntropyHead:
 
         model.forward = types.MethodType(forward, model)
 
-    def _score(self, host_forward: Callable[[], Any]) -> "tuple[Any, Tensor, EntropySlopes | None]":
-        """Run the host's forward with our kernel for its own; return output, clamped entropy and slopes."""
-        kernel, found = getattr(host, KERNEL), list[Tensor]()
+    def _score(self, host_forward: Callable[[], Any]) -> tuple[Any, Tensor, EntropySlopes | None]:
+        """Run the host's forward with our kernel instead of its own; return output, entropy and slopes."""
+        kernel, measured = getattr(host, KERNEL), list[Tensor]()
 
         def apply(*args: Any) -> tuple[Tensor | None, ...]:
             stats = self._through(linear_token_stats, *args)
-            found.append(stats.entropy)
+            measured.append(stats.entropy)
             if self._sloping:
-                found.extend(self._through(entropy_slopes, *args))
-            *given, outputs = args
+                measured.extend(self._through(entropy_slopes, *args))
+            *operands, outputs = args
             others = tuple(name for name in outputs if name not in FILLED)
             full_entropy = stats.full_entropy if "entropy" in outputs else None
             if not others:
                 return stats.logp, full_entropy, None, None, None
             with torch.no_grad():  # the fields that carry no gradient in the host either
-                return stats.logp, full_entropy, *kernel.apply(*given, others)[2:]
+                return stats.logp, full_entropy, *kernel.apply(*operands, others)[2:]
 
-        # Only the positions that carry a label need a score, on any device
+        # On any device, score only the positions that have a label
         with _in_place(apply, **{COMPACT: lambda device: True}):
             output = host_forward()
-        clamped, *slopes = (_spread(flat, output.label_mask) for flat in found)
+        clamped, *slopes = (_spread(flat, output.label_mask) for flat in measured)
         return output, clamped, EntropySlopes(*slopes) if slopes else None
 
     def _measure(self, host_forward: Callable[[], Any], labelled: Tensor) -> tuple[Any, Tensor]:
-        """Run the host's forward as it is, and our kernel without gradient beside its own."""
-        kernel, found = getattr(host, KERNEL), list[Tensor]()
+        """Run the host's forward with its own kernel, and ours beside it without gradient."""
+        kernel, measured = getattr(host, KERNEL), list[Tensor]()
 
         def apply(hidden: Tensor, weight: Any, bias: Any, targets: Tensor, *rest: Any) -> Any:
             every = len(targets) == labelled.numel()
@@ -189,12 +190,12 @@ class EntropyHead:
             with torch.no_grad():
                 args = hidden[rows], weight, bias, targets[rows], *rest
                 stats = self._through(linear_token_stats, *args)
-            found.append(stats.entropy)
+            measured.append(stats.entropy)
             return kernel.apply(hidden, weight, bias, targets, *rest)
 
         with _in_place(apply):
             output = host_forward()
-        (flat,) = found  # one call of the kernel per forward
+        (flat,) = measured  # the kernel is called once per forward
         return output, _spread(flat, output.label_mask)
 
     def _through(
@@ -203,20 +204,20 @@ class EntropyHead:
     ) -> T:  # fmt: skip
         """Call a function of `aent.ops` with the arguments of the host's kernel.
 
-        Its logits ``c tanh(s z / c) / T`` are ``c' tanh(z / c') / T'`` with ``c' = c / s``, ``T' = T / s``,
-        which leaves hidden states of low precision as they are.
+        The host's logits are ``c tanh(s z / c) / T``. We compute them as ``c' tanh(z / c') / T'`` with
+        ``c' = c / s`` and ``T' = T / s``, so that hidden states in low precision need no scaling.
         """
         head: tuple[Any, ...] = (weight, bias)
         device = hidden.device.type
-        # As the host: products in the dtype of autocast, else of the hidden states (Mamba's are float32)
-        made: list[Any] = [
+        # As in the host: products in the dtype of autocast, else of the hidden states (float32 in Mamba)
+        operands: list[Any] = [
             x if x is None or torch.is_autocast_enabled(device) else x.to(hidden.dtype) for x in head
         ]
         return door(
             hidden,
-            made[0],
+            operands[0],
             targets,
-            bias=made[1],
+            bias=operands[1],
             subset=self.subset,
             temperature=temperature / scale,
             softcap=None if softcap is None else softcap / scale,
@@ -226,20 +227,20 @@ class EntropyHead:
 
 @contextmanager
 def _in_place(apply: Callable[..., Any], **others: Any) -> Iterator[None]:
-    """Let the host call `apply` for its kernel, and `others` for its names, while the context lasts."""
+    """Replace the host's kernel with `apply`, and other names of its module, within the context."""
     swapped = {KERNEL: types.SimpleNamespace(apply=apply), **others}
-    kept = {name: getattr(host, name) for name in swapped}
+    originals = {name: getattr(host, name) for name in swapped}
     try:
         for name, value in swapped.items():
             setattr(host, name, value)
         yield
     finally:
-        for name, value in kept.items():
+        for name, value in originals.items():
             setattr(host, name, value)
 
 
 def _labelled(labels: Tensor | None = None, shift_labels: Tensor | None = None, **_: Any) -> Tensor:
-    """The positions that the host scores: those of next tokens with a label."""
+    """Mask of the positions that the host scores: those whose next token has a label."""
     if shift_labels is None:
         assert labels is not None, "the host scores without labels"
         shift_labels = labels[:, 1:]
@@ -247,5 +248,5 @@ def _labelled(labels: Tensor | None = None, shift_labels: Tensor | None = None, 
 
 
 def _spread(flat: Tensor, mask: Tensor) -> Tensor:
-    """Put the values of the labelled positions where they belong, with zeros around them."""
+    """Put the values of the labelled positions in their places, with zeros everywhere else."""
     return flat.new_zeros(mask.shape).masked_scatter(mask, flat)
