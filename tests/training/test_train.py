@@ -1,9 +1,18 @@
 """Starting and resuming runs."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+import yaml
+
 from aent.cli.main import main
+from aent.runs.folder import RunFolder
 
 SHORT = ["--per_device_train_batch_size", "32", "--num_generations", "8", "--logging_steps", "1",
          "--evaluation.problems", "8", "--evaluation.samples", "4"]  # fmt: skip
@@ -35,3 +44,78 @@ def test_ppo_goes_on_after_an_interruption_as_if_nothing_had_happened(workplace,
     for key in ("ppo/value_loss", "ppo/explained_variance", "aent/entropy", "reward"):
         assert [row.get(key) for row in rows(stopped)] == [row.get(key) for row in rows("whole")]
     assert len([row for row in rows(stopped) if "loss" in row]) == 6
+
+
+TINY = [*SHORT[:6], "--evaluation", "null", "--max_steps", "2"]
+
+
+def test_a_run_that_is_going_on_is_not_resumed_beside_itself(workplace, policy, capsys):
+    """The rows of both would be in one file, and each would write over the other's checkpoints."""
+    argv = ["train", "--model_name_or_path", str(policy), *TINY, "--max_steps", "100000"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "aent.cli.main", *argv, "--output_dir", "run"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout is not None
+    while "step " not in first.stdout.readline():
+        assert first.poll() is None
+    assert main(["train", "--resume", "run"]) == 1
+    assert "another aent train is at work in run; wait for it or stop it" in capsys.readouterr().err
+    first.kill()
+    first.wait()
+    assert [row["step"] for row in rows("run")] == list(range(1, len(rows("run")) + 1))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupt_while_the_folder_is_created_leaves_one_to_resume(
+    number, workplace, policy, capsys, monkeypatch
+):
+    create = RunFolder.create.__func__
+
+    def interrupted(cls, *arguments):
+        os.kill(os.getpid(), number)
+        return create(cls, *arguments)
+
+    monkeypatch.setattr(RunFolder, "create", classmethod(interrupted))
+    argv = ["train", "--model_name_or_path", str(policy), *TINY, "--output_dir", "run"]
+    assert main(argv) == 130
+    assert "Continue with: aent train --resume run" in capsys.readouterr().out
+    assert json.loads(Path("run/versions.json").read_text())["aent"]
+    assert rows("run") == [] if Path("run/metrics.jsonl").exists() else True
+    assert main(["train", "--resume", "run"]) == 0
+    assert [row["step"] for row in rows("run") if "loss" in row] == [1, 2]
+
+
+def test_a_finished_run_stays_finished_without_its_policy(workplace, policy, capsys):
+    argv = ["train", "--model_name_or_path", str(policy), *TINY, "--output_dir", "run"]
+    assert main(argv) == 0
+    shutil.rmtree("run/policy")
+    for checkpoint in Path("run").glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    logged = rows("run")
+    assert RunFolder(Path("run")).finished
+    capsys.readouterr()
+    assert main(["train", "--resume", "run"]) == 0
+    assert "step 1/2" not in capsys.readouterr().out
+    assert rows("run") == logged
+
+
+def test_the_kept_recipe_has_the_numbers_as_they_were_written(workplace, policy):
+    argv = ["train", "--model_name_or_path", str(policy), *TINY, "--warmup_steps=5", "--output_dir", "run"]
+    assert main([*argv, "--max_grad_norm", "1.0"]) == 0
+    text = Path("run/config.yaml").read_text()
+    assert "warmup_steps: 5\n" in text
+    assert "max_grad_norm: 1.0\n" in text
+    trainer = yaml.safe_load(text)["trainer"]
+    assert trainer["beta"] == 0.0
+    assert isinstance(trainer["beta"], float)  # as in the recipe
+
+
+def test_the_model_card_names_what_the_run_started_from(workplace, policy):
+    argv = ["train", "--model_name_or_path", str(policy), *TINY, "--output_dir", "run"]
+    assert main(argv) == 0
+    card = Path("run/README.md").read_text()
+    assert f"fine-tuned version of `{policy}`." in card
+    assert 'model="run/policy"' in card
+    assert "None" not in card

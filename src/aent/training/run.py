@@ -23,6 +23,7 @@ from aent.runs.recipe import Recipe
 from aent.spec import from_mapping
 from aent.tasks import Task, completion_room
 from aent.training.callbacks import AlreadyTrained, AtTheEnd, MetricsFile, ProgressLines
+from aent.training.card import completed_card
 from aent.training.checks import check_length, check_packages
 from aent.training.interrupts import GracefulStop
 from aent.trl.algorithms import classes
@@ -201,6 +202,11 @@ class Run:
         )
         trainer._name = f"{self.recipe.algorithm} with {self.recipe.method['name']}"  # in the model card
         trainer._tag_names = [*trainer._tag_names, self.recipe.algorithm]
+        base = (
+            f"a policy made from scratch for {self.recipe.task['name']}" if self.recipe.made else f"`{model}`"
+        )
+        folder = Path(self.args.output_dir)
+        trainer.create_model_card = completed_card(trainer.create_model_card, folder, base)
         for printing in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(printing)
         return trainer

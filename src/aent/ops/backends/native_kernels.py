@@ -44,8 +44,7 @@ SAMPLE = 256  # lines in a sample
 SMALL = 4096  # logits: shorter rows are not worth a sample
 BINS = 2048  # upper limit in one round of the search for the cut
 
-ZERO, ONE, INF = f32(0), f32(1), f32(np.inf)
-LOWEST = f32(np.finfo(f32).min)
+ZERO, ONE, INF, LOWEST = f32(0), f32(1), f32(np.inf), f32(np.finfo(f32).min)
 
 # exp: Cody-Waite reduction, then the polynomial of Cephes' expf; FLOOR is where 2^n underflows to 0
 FLOOR = f32(-88.1)
@@ -77,13 +76,11 @@ def _inside(context, row, start, low, high):
         array, at, *bounds = args
         data = context.make_array(signature.args[0])(context, builder, array).data
         x = builder.load(builder.bitcast(builder.gep(data, [at]), lanes.as_pointer()), align=4)
-        first = ir.Constant(ir.IntType(32), 0)
+        first, nothing = ir.Constant(ir.IntType(32), 0), ir.Constant(lanes, ir.Undefined)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64)
-        nothing = ir.Constant(lanes, ir.Undefined)
         ones = [builder.insert_element(nothing, bound, first) for bound in bounds]
         lowest, highest = (builder.shuffle_vector(one, one, everywhere) for one in ones)
-        above = builder.fcmp_ordered(">=", x, lowest)
-        below = builder.fcmp_ordered("<=", x, highest)
+        above, below = builder.fcmp_ordered(">=", x, lowest), builder.fcmp_ordered("<=", x, highest)
         return builder.bitcast(builder.and_(above, below), ir.IntType(64))
 
     return types.uint64(row, types.intp, types.float32, types.float32), generate
@@ -214,9 +211,7 @@ def _reach(keys, weights, wanted):
 
     Returns the key and the weight above it; overwrites both arrays. Each round keeps the keys of one bin.
     """
-    mass = np.empty(BINS)
-    above = 0.0
-    size = keys.size
+    mass, above, size = np.empty(BINS), 0.0, keys.size
     while True:
         least, most = np.int64(keys[0]), np.int64(keys[0])
         for i in range(size):
@@ -249,8 +244,7 @@ def _kth_largest(values, k, room):
     """Return the k-th largest value and how many are above it."""
     keys, weights = room.keys[: values.size], room.weights[: values.size]
     for i in range(values.size):
-        keys[i] = _key(values[i])
-        weights[i] = ONE
+        keys[i], weights[i] = _key(values[i]), ONE
     key, above = _reach(keys, weights, k)
     return _value(key), above
 
@@ -258,8 +252,7 @@ def _kth_largest(values, k, room):
 @_jit()
 def _band_sums(band, peak, threshold):
     """Return Σ e and Σ e y above the threshold, and how many logits are tied at it."""
-    s = t = 0.0
-    tied = 0
+    s, t, tied = 0.0, 0.0, 0
     for start in range(0, band.size, BLOCK):
         block = band[start : start + BLOCK]
         more = _sums(block, peak, threshold, threshold)
