@@ -1,7 +1,7 @@
 import pytest
 
 from aent.errors import InputError
-from aent.policies.sampling import Sampling, plan_batches
+from aent.policies.sampling import Sampling, encode, plan_batches
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,10 @@ def test_batches_hold_every_sample_of_every_prompt_in_order():
         [(1, 1), (1, 2)],
     ]
     assert plan_batches(0, Sampling()) == []
+
+
+@pytest.mark.parametrize("prompt", ["1+\ud800", [{"role": "user", "content": "1+\ud800"}]])
+def test_half_a_surrogate_pair_is_named(prompt, tokenizer):
+    with pytest.raises(InputError, match=r"prompt '1\+\\ud800' has half of a surrogate pair at character 2"):
+        encode(tokenizer, prompt)
+    assert encode(tokenizer, "1+") == [3, 38]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aent.runs.comparison import Comparison, ComparisonFolder, Entrant
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -103,3 +105,21 @@ def browser(tmp_path_factory):
     opened = Browser(tmp_path_factory.mktemp("chromium"))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def compared(make_run, tmp_path):
+    comparison = Comparison(
+        recipe="countdown",
+        entrants={"plain": Entrant(method="none"), "bonus": Entrant(method="aent", flags=("--beta", "0"))},
+        algorithms=("grpo",),
+        seeds=(3, 4),
+        baseline="plain",
+    )
+    folder = ComparisonFolder(tmp_path / "compared")
+    folder.claim(comparison)
+    for job in comparison.jobs:
+        name = comparison.entrants[job.label].method
+        after = 1 if job.label == "plain" else 2
+        make_run(f"compared/runs/{job.name}", method=name, seed=job.seed, after=after)
+    return folder

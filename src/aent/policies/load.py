@@ -42,13 +42,15 @@ def check_model(name: str, **options: Any) -> None:
     try:
         if not (folder / "adapter_config.json").exists():
             AutoConfig.from_pretrained(name, **where)
-        AutoTokenizer.from_pretrained(name, **where)
+        tokenizer = AutoTokenizer.from_pretrained(name, **where)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"model {name!r} has no usable config and tokenizer, as a folder here or on the hub: {reason} "
             "Check the name and the connection, or give a folder written by save_pretrained"
         ) from error
+    if len(tokenizer) < 2:  # what transformers makes up for some architectures if no file is there
+        raise InputError(f"model {name!r} has no tokenizer; save it there with its save_pretrained")
 
 
 def _check_folder(folder: Path) -> None:

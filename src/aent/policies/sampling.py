@@ -109,8 +109,10 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     """Return the tokens of a prompt; a conversation goes through the chat template.
 
     Raises:
-        InputError: for a conversation, if the tokenizer has no chat template.
+        InputError: for a conversation, if the tokenizer has no chat template, and for half a surrogate pair.
     """
+    for text in [prompt] if isinstance(prompt, str) else [message["content"] for message in prompt]:
+        _check_unicode(text)
     if isinstance(prompt, str):
         return tokenizer(prompt)["input_ids"]
     if tokenizer.chat_template is None:
@@ -120,6 +122,16 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
         )
     messages = [dict(message) for message in prompt]
     return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the prompt {text!r} has half of a surrogate pair at character {error.start}, which is no "
+            "character; remove it from the data"
+        ) from None
 
 
 def check_lengths(encoded: Sequence[Sized], max_tokens: int, context: int | None) -> None:

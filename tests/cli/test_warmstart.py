@@ -1,0 +1,38 @@
+"""``aent warmstart``: makes a policy, says where it is, and names mistakes."""
+
+import json
+
+import pytest
+
+from aent.cli.main import main
+
+SMALL = ["--hidden-size", "32", "--layers", "1", "--vocab-size", "64", "--demonstrations", "64"]
+
+
+def test_a_policy_of_the_given_shape_and_task(workplace, capsys):
+    argv = ["warmstart", "--output", "policy", "--task", "chain", "--task.steps", "2", "--seed", "5", *SMALL]
+    assert main(argv) == 0
+    assert "policy: policy and tokenizer. Evaluate it with: aent eval --model policy" in (
+        capsys.readouterr().out.replace("\n", "")
+    )
+    settings = json.loads((workplace / "policy/warmstart.json").read_text())
+    assert settings["task"] | {"name": "chain", "steps": 2} == settings["task"]
+    assert (settings["hidden_size"], settings["seed"]) == (32, 5)
+    assert (workplace / "policy/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--output", "policy", "--task", "chian"], "unknown task 'chian'. Did you mean 'chain'"),
+        (["--output", "policy", "--vocab-size", "3"], "vocab_size=3 must lie between 64 and 32768"),
+        (["--output", "full"], "full is not empty"),
+        (["--output", "policy", "--task", "math"], "'math' has no demonstrations"),
+    ],
+)
+def test_mistakes_are_one_message(argv, message, workplace, capsys):
+    (workplace / "full").mkdir()
+    (workplace / "full/mine").write_text("")
+    assert main(["warmstart", *argv]) == 1
+    assert message in capsys.readouterr().err
+    assert not (workplace / "policy").exists()

@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from aent.errors import InputError
+from aent.evaluation import EvalConfig, load_results
+from aent.evaluation.suite import Suite, free_folder
+from aent.policies.generate import TransformersSampler
+from aent.tasks import MathTask
+
+CONFIG = EvalConfig(samples=2, batch_size=2, max_tokens=4)
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    """Two tasks of two and of one problem."""
+    for name, count in (("two", 2), ("one", 1)):
+        rows = [{"question": f"{n}+1", "answer": str(n + 1)} for n in range(count)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {
+        name: MathTask(path=str(tmp_path), train=None, test=f"{name}.jsonl", template="{question}=")
+        for name in ("two", "one")
+    }
+
+
+@pytest.fixture
+def loaded(model, tokenizer, monkeypatch):
+    """How often the model was loaded; none is on disk."""
+    count = []
+
+    def load(name, backend):
+        count.append(name)
+        return TransformersSampler(model, tokenizer)
+
+    monkeypatch.setattr("aent.evaluation.suite.load_sampler", load)
+    monkeypatch.setattr("aent.evaluation.suite.check_model", lambda name: None)
+    return count
+
+
+def open_suite(tasks, folder, **changes):
+    return Suite.open("some-model", tasks, changes.get("config", CONFIG), folder, "transformers")
+
+
+def test_one_model_is_loaded_for_all_tasks_and_none_for_finished_ones(tasks, loaded, tmp_path):
+    seen = []
+
+    def progress(task):
+        return lambda done, total: seen.append((task, done, total))
+
+    first = open_suite(tasks, tmp_path / "out").run(progress)
+    assert list(first) == ["two", "one"]
+    assert seen == [("two", 2, 4), ("two", 4, 4), ("one", 2, 2)]
+    assert loaded == ["some-model"]
+    again = open_suite(tasks, tmp_path / "out").run()
+    assert loaded == ["some-model"]
+    assert {name: each.records for name, each in again.items()} == {n: e.records for n, e in first.items()}
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert list(summary) == ["two", "one", "mean"]
+    assert load_results(tmp_path / "out" / "one").metrics == first["one"].metrics
+
+
+def test_a_single_task_is_evaluated_in_the_folder_itself(tasks, loaded, tmp_path):
+    open_suite({"one": tasks["one"]}, tmp_path / "out").run()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "results.json",
+        "samples.jsonl",
+        "settings.json",
+    ]
+
+
+def test_only_what_is_not_finished_is_done(tasks, loaded, tmp_path):
+    open_suite(tasks, tmp_path / "out").run()
+    (tmp_path / "out/one/results.json").unlink()
+    seen = []
+    open_suite(tasks, tmp_path / "out").run(lambda task: lambda done, total: seen.append(task))
+    assert seen == []  # its answers are all there; they are judged and counted again
+    assert (tmp_path / "out/one/results.json").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_model_is_loaded(tasks, loaded, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/out cannot be written.*another --output"):
+        open_suite(tasks, tmp_path / "file" / "out")
+    assert loaded == []
+
+
+def test_folders_are_numbered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(free_folder("eval")) == "eval-001"
+    (tmp_path / "eval-001").mkdir()
+    assert str(free_folder("eval")) == "eval-001"  # empty
+    (tmp_path / "eval-001/x").write_text("")
+    assert str(free_folder("eval")) == "eval-002"

@@ -1,0 +1,78 @@
+"""What a report takes from run folders."""
+
+import pytest
+
+from aent.errors import InputError
+from aent.evaluation import changes, load_results
+from aent.report.from_runs import content_of_runs
+from aent.runs.read import StoredRun
+
+
+def content(*folders):
+    return content_of_runs([StoredRun.read(folder) for folder in folders])
+
+
+def test_runs_that_differ_in_the_seed_are_one_line(make_run):
+    found = content(
+        make_run("a", seed=3),
+        make_run("b", seed=4),
+        make_run("c", method="aent", arguments={"low": 0.1}),
+        make_run("d", method="aent", arguments={"low": 0.2}),
+    )
+    assert found.title == "GRPO on countdown: none, aent, low 0.1, aent, low 0.2"
+    (section,) = found.sections
+    assert [(line.label, len(line.seeds)) for line in section.lines] == [
+        ("none", 2),
+        ("aent, low 0.1", 1),
+        ("aent, low 0.2", 1),
+    ]
+    assert found.facts["Seeds"] == "3, 4"
+    assert found.notes == []
+    assert list(found.configs) == [f"{name}/config.yaml" for name in "abcd"]
+
+
+def test_algorithms_have_sections_of_their_own(make_run):
+    found = content(make_run("a"), make_run("b", algorithm="rloo"))
+    assert [section.algorithm for section in found.sections] == ["GRPO", "RLOO"]
+
+
+def test_changes_of_one_run_are_those_that_training_prints(make_run):
+    run = make_run("a")
+    (section,) = content(run).sections
+    due = changes(load_results(run.before), load_results(run.after))
+    assert {result.metric: result.difference for result in section.results} == due
+    (passed,) = [result for result in section.results if result.metric == "pass@1"]
+    assert (passed.before, passed.value) == (0.25, 0.75)  # 1 and 3 of 4 samples, in every problem
+    assert section.reference == "before training"
+
+
+def test_changes_over_seeds_are_means(make_run):
+    (section,) = content(make_run("a", after=3), make_run("b", seed=4, after=2)).sections
+    (passed,) = [result for result in section.results if result.metric == "pass@1"]
+    assert passed.difference == pytest.approx((0.375, 0.25, 0.5))
+    assert section.basis == "over seeds and problems"
+
+
+def test_an_unfinished_run_shows_its_curve_and_leaves_the_others_whole(make_run):
+    half = make_run("half", finished=False, rows=[{"step": 10, "reward": 0.5}])
+    assert len(content(half).sections[0].lines[0].seeds[0].rows) == 1
+    (section,) = content(make_run("whole", seed=4), half).sections
+    assert [len(seed.rows) for seed in section.lines[0].seeds] == [4]
+
+
+def test_an_unfinished_run_says_how_to_resume_it(make_run):
+    run = make_run("run", finished=False)
+    (note,) = content(run).notes
+    assert note == (
+        "run is not finished: step 40 of 40. The page shows what exists so far; resume it with "
+        f"aent train --resume {run.path}"
+    )
+
+
+def test_runs_that_do_not_compare_are_refused(make_run):
+    plain = make_run("plain")
+    other = make_run("other", task={"name": "countdown", "numbers": 4})
+    with pytest.raises(InputError, match=r"different settings of task.*plain.*other.*make a report of each"):
+        content(plain, other)
+    with pytest.raises(InputError, match=r"nothing to show yet.*aent train --resume"):
+        content(make_run("begun", evaluated=False, rows=[], finished=False))

@@ -1,0 +1,67 @@
+"""What runs and comparisons have in common on a page."""
+
+import re
+
+import pytest
+
+from aent.report.parts import basis, facts, line, missing, sides
+from aent.runs.read import StoredRun
+
+
+def read(*folders):
+    return [StoredRun.read(folder) for folder in folders]
+
+
+def test_the_token_view_has_the_policy_before_training_once(make_run):
+    none, aent = read(make_run("a"), make_run("b", method="aent"))
+    found = sides({"none": [none], "aent": [aent]})
+    assert [side.label for side in found] == ["before training", "none, after", "aent, after"]
+    assert {record.completion for record in found[1].records} == {"+a0", "+a1"}
+    other = read(make_run("d", method="aent", text="b*"))
+    assert [side.label for side in sides({"none": [none], "aent": other})][:2] == [
+        "none, before",
+        "aent, before",
+    ]
+
+
+def test_policies_without_tokens_have_no_side(make_run):
+    assert sides({"none": read(make_run("a", tokens=False))}) == []
+
+
+def test_unfinished_runs_are_left_out_of_a_line_with_finished_ones(make_run):
+    half = make_run("half", finished=False, rows=[{"step": 10, "reward": 0.5}])
+    assert len(line("none", read(half)).seeds[0].rows) == 1
+    assert [len(seed.rows) for seed in line("none", read(make_run("whole", seed=4), half)).seeds] == [4]
+
+
+def test_facts_are_what_all_runs_share(make_run):
+    task = {"name": "countdown", "numbers": 4}
+    runs = read(make_run("a", seed=5, task=task), make_run("b", seed=3, task=task))
+    assert facts(runs, {"machine": "Linux, 2 cores", "gpu": "none", "torch": "2"}) == {
+        "Task": "countdown, numbers 4",
+        "Seeds": "3, 5",
+        "Steps": "40",
+        "Evaluation": "3 test problems, 4 answers each, temperature 1, top-p 1",
+        "Machine": "Linux, 2 cores",
+    }
+    assert "Machine" not in facts(runs[:1], {})
+    assert facts(runs[:1], {})["Seed"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({}, None),
+        ({"tokens": False}, "No token view.*a new run records them"),
+        ({"evaluated": False}, "no evaluation.*Train without --evaluation null"),
+    ],
+    ids=["nothing", "tokens", "evaluation"],
+)
+def test_what_is_missing_is_said(changes, note, make_run):
+    notes = missing(read(make_run("run", **changes)), tokens=not changes)
+    assert len(notes) == (note is not None)
+    assert note is None or re.search(note, notes[0])
+
+
+def test_intervals_of_several_seeds_cover_seeds():
+    assert (basis(1), basis(2)) == ("over problems", "over seeds and problems")
