@@ -67,7 +67,7 @@ def test_killed_at_any_moment_and_repeated_it_gives_the_same_table(argv, capsys)
     stopped.send_signal(signal.SIGINT)
     out, _ = stopped.communicate(timeout=120)
     assert stopped.returncode == 130
-    assert "the same command goes on" in out
+    assert "the same command continues from there" in out
     for moment in ("runs/bonus-grpo-3/metrics.jsonl", "runs/bonus-grpo-3/checkpoint-3/trainer_state.json"):
         killed = start(argv, "killed")
         wait_for(Path("killed", moment), killed)
@@ -101,6 +101,8 @@ def test_killed_at_any_moment_and_repeated_it_gives_the_same_table(argv, capsys)
         (["countdown", "--methods", "none", "--leraning_rate", "1"], "unknown flag '--leraning_rate'"),
         (["countdown", "--methods", "gone.yaml"], "gone.yaml"),
         (["countdown", "--methods", "none", "--jobs", "no"], "--jobs"),
+        (["countdown", "--methods", "none,none"], "names a method twice"),
+        (["countdown", "--methods", "none", "--algorithms", "grpo,grpo"], "names an algorithm twice"),
     ],
 )
 def test_mistakes_are_one_message(argv, message, workplace, capsys):

@@ -92,6 +92,9 @@ class Comparison:
     def __post_init__(self) -> None:
         if not (self.entrants and self.algorithms and self.seeds):
             raise InputError("a comparison needs at least one method, one algorithm and one seed")
+        for what, names in (("an algorithm", self.algorithms), ("a seed", self.seeds)):
+            if len(set(names)) < len(names):
+                raise InputError(f"the comparison names {what} twice ({names}); give each once")
         if self.baseline not in self.entrants:
             raise InputError(
                 f"the baseline {self.baseline!r} is not among the methods {', '.join(self.entrants)}; "
