@@ -87,7 +87,7 @@ def test_a_seed_repeats_it_and_another_subset_makes_another_block(capsys, workpl
     first = block()
     assert block() == first
     assert block("--seed", "2") != first
-    assert "name: TopK\n    k: 20\n" in block("--subset", "top-20")
+    assert "name: top-k\n    k: 20\n" in block("--subset", "top-20")
     assert block("--temperature", "0.06") != first
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from aent.calibration.reading import Reading
 from aent.errors import InputError
+from aent.spec import kebab_case
 from aent.subsets import Fraction, Subset
 
 LOW, HIGH = 0.65, 1.0
@@ -62,4 +63,4 @@ def aent_block(reading: Reading, subset: Subset) -> dict[str, Any]:
 def _named(subset: Subset) -> dict[str, Any]:
     if isinstance(subset, Fraction):
         return {"drop": subset.drop}
-    return {"subset": {"name": type(subset).__name__, **vars(subset)}}
+    return {"subset": {"name": kebab_case(type(subset).__name__), **vars(subset)}}
