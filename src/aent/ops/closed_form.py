@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from aent.subsets import Cut, Subset
+from aent.subsets import Cut, Subset, cut_of
 
 FLOOR = -1e4
 """A finite stand-in for -inf: its exponential is 0 even in float64, and 0 times it is 0."""
@@ -65,7 +65,7 @@ def measure_(
 ) -> None:
     """Fill `out` (columns of `RowStats`) from the temperature-scaled rows `z`, which are overwritten."""
     stats = RowStats(*out.split(1, -1))
-    cut = subset.cut(z)
+    cut = cut_of(subset, z)
     w = None if cut is None else cut.weights(z, scratch.w[: len(z)])
     stats.peak.copy_(z.amax(-1, keepdim=True))
     stats.logp.copy_(z.gather(-1, targets[:, None]) - stats.peak)

@@ -14,7 +14,7 @@ from torch import Tensor
 from aent.ops.backend import statistics_dtype
 from aent.ops.checks import require_losses
 from aent.ops.stats import TokenLoss, TokenStats
-from aent.subsets import Subset
+from aent.subsets import Subset, cut_of
 
 
 def token_stats(
@@ -31,7 +31,7 @@ def token_stats(
     z = scaled.double()
     with torch.no_grad():
         full_entropy = _entropy(z, torch.ones_like(z))
-        cut = subset.cut(scaled)
+        cut = cut_of(subset, scaled)
         weights = (torch.ones_like(scaled) if cut is None else cut.weights(scaled)).double()
     logp = z.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
     return TokenStats(*(x.to(dtype) for x in (logp, _entropy(z, weights), full_entropy)))

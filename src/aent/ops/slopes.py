@@ -13,7 +13,7 @@ from aent.ops.backend import statistics_dtype
 from aent.ops.checks import require_floating, require_head, require_targets
 from aent.ops.closed_form import FLOOR, slices
 from aent.ops.head import Head
-from aent.subsets import Full, Subset
+from aent.subsets import Full, Subset, cut_of
 
 MOST = 4096
 """Rows that are measured, evenly spaced if there are more, because only their means are of interest."""
@@ -99,7 +99,7 @@ def logit_slopes(
 
 
 def _sums(z: Tensor, slope: Tensor | None, targets: Tensor, subset: Subset) -> Float[Tensor, "3 rows"]:
-    cut = subset.cut(z)
+    cut = cut_of(subset, z)
     y = (z - z.amax(-1, keepdim=True)).clamp_(min=FLOOR)
     e = y.exp()
     p = e / e.sum(-1, keepdim=True)

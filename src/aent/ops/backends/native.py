@@ -22,7 +22,7 @@ from aent.ops.backend import Arithmetic
 from aent.ops.backends.chunked import Chunked
 from aent.ops.closed_form import RowStats, slices, write_cut
 from aent.ops.head import Head
-from aent.subsets import Subset, rule_of
+from aent.subsets import Subset, cut_of, rule_of
 
 BLOCK = 1 << 19
 """Logits that pass through the buffer at a time, per thread: one call each, and still close to the core."""
@@ -94,7 +94,7 @@ class Native(Arithmetic):
         rule = rule_of(self.subset, vocab)
         if rule.kind == "own":
             for rows in slices(len(z), max(1, BLOCK // vocab)):
-                write_cut(self.subset.cut(z[rows]), RowStats(*out[rows].split(1, -1)))
+                write_cut(cut_of(self.subset, z[rows]), RowStats(*out[rows].split(1, -1)))
             return _kernels().OWN, 1.0
         return (rule.kept if rule.kind == "count" else vocab), rule.mass
 

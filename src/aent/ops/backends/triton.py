@@ -3,7 +3,7 @@
 The kernels read logits in their own dtype, without a copy, and compute float32 statistics. torch computes a
 softcap or a subset of your own on float32 copies of some rows at a time; the kernels do the rest.
 
-No GPU has run this code yet: it has been tested in Triton's interpreter only. docs/gpu.md tells how to check it.
+No GPU has run this code yet: it has been tested in Triton's interpreter only. docs/gpu.md has the checks.
 """
 
 import os
@@ -18,7 +18,7 @@ from aent.errors import InputError
 from aent.ops.backend import Arithmetic
 from aent.ops.closed_form import RowStats, slices, write_cut
 from aent.ops.head import Head
-from aent.subsets import Subset, rule_of
+from aent.subsets import Subset, cut_of, rule_of
 
 CHUNK = 1 << 26
 """Elements in a chunk of logits of the linear door, and in a float32 copy."""
@@ -70,7 +70,7 @@ class Triton(Arithmetic):
             return
         for rows, scaled, _ in self._scaled(z):
             if rule.kind == "own":
-                write_cut(self.subset.cut(scaled), RowStats(*out[rows].split(1, -1)))
+                write_cut(cut_of(self.subset, scaled), RowStats(*out[rows].split(1, -1)))
             launch.measure(scaled, targets[rows], rule, 1.0, out[rows])
 
     def differentiate(
