@@ -117,8 +117,9 @@ GOOD = '{"question": "1+1?", "answer": "#### 2"}\n'
         (GOOD + "{oops\n", ["train.jsonl, line 2", "not JSON"]),
         ('{"question": "1+1?", "solution": "2"}\n', ["line 1", "'answer'", "solution"]),
         (GOOD + '{"question": "2+2?", "answer": null}\n', ["line 2", "answer"]),
+        (GOOD + '{"question": "2+2? \\ud800", "answer": "#### 4"}\n', ["line 2", "half of a surrogate pair"]),
     ],
-    ids=["empty", "malformed", "missing column", "null"],
+    ids=["empty", "malformed", "missing column", "null", "surrogate"],
 )
 def test_data_sets_name_the_row(text, parts, capsys, workplace, policy):
     (workplace / "train.jsonl").write_text(text)

@@ -8,24 +8,24 @@ from aent.spec import kebab_case
 from aent.subsets import Fraction, Subset
 
 LOW, HIGH = 0.65, 1.0
-"""Edges of the band over the measured entropy. Not above it: a bonus pushes harder the higher the entropy
-is, so that a coefficient which is a little too large runs away upwards, while downwards the policy gradient
-pulls less and less and the entropy settles by itself."""
+"""Edges of the band, as multiples of the measured entropy. The band does not go above it: the higher the
+entropy, the harder a bonus pushes, so a coefficient that is a little too large makes the entropy run away
+upwards. Downwards, the policy gradient pulls less and less, and the entropy settles by itself."""
 
 FLOOR, START, CEILING = 0.1, 0.35, 0.55
-"""The coefficient's least, first and greatest value over `Reading.hold`. Below it, as the entropy is let down
-into its band."""
+"""The smallest, first and largest value of the coefficient, as multiples of `Reading.hold`. All are below 1,
+because the entropy is meant to fall into its band."""
 
 TENTH = 10
-"""Updates in which an entropy a tenth of itself outside the band moves the coefficient across its box: about
-the memory of Adam, as a faster coefficient would answer to its own last answer."""
+"""Updates needed to cross the coefficient's full range when the entropy is 10 % outside the band. This is
+about the memory of Adam; a faster coefficient would react to its own last move."""
 
 SURE = 2.0
-"""Standard errors that `Reading.hold` must be above 0."""
+"""How many standard errors `Reading.hold` must lie above 0."""
 
 
 def aent_block(reading: Reading, subset: Subset) -> dict[str, Any]:
-    """Return the settings of the method `aent` for a policy with these readings of a subset.
+    """Return settings of the method `aent` for a policy that has these readings of a subset.
 
     With H the entropy and h = hold: ``low, high = 0.65 H, H``, ``coef_min, coef, coef_max = 0.1 h, 0.35 h,
     0.55 h``, ``lr = (coef_max - coef_min) / H``; no warm-up.
@@ -40,12 +40,12 @@ def aent_block(reading: Reading, subset: Subset) -> dict[str, Any]:
     if reading.pull == (0, 0):
         raise InputError(
             "no block: in every group all rewards are equal, so the policy gradient is 0 and its pull "
-            "unknown. Take more --prompts or --samples, or a task that the policy solves sometimes"
+            "unknown. Use more --prompts or --samples, or a task that the policy sometimes solves"
         )
     if hold.value <= SURE * hold.error:
         raise InputError(
             f"no block: hold = {hold.value:.3g} ± {hold.error:.2g} is not clearly above 0, so the policy "
-            "gradient is not known to lower the entropy. Take more --prompts, or the method aent-auto"
+            "gradient is not known to lower the entropy. Use more --prompts, or the method aent-auto"
         )
     box = (CEILING - FLOOR) * hold.value
     numbers = {

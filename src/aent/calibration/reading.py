@@ -1,4 +1,4 @@
-"""From a few rollouts to the settings of a method: what entropy is, what moves it, and which band fits.
+"""Readings of a policy's entropy: how high it is over a subset, and what moves it.
 
 Every figure is a ratio of sums over the tokens of prompts, with a standard error over prompts: entropy,
 probability left out, pull and push per token (see `aent.objective.first_order_effect`), and ``hold``, the
@@ -17,7 +17,7 @@ from aent.ops import logit_slopes, token_stats
 from aent.ops.backend import statistics_dtype
 from aent.ops.slopes import CHUNK
 from aent.statistics import Figure, ratio
-from aent.subsets import Fraction, Full, Subset, TopK, TopP
+from aent.subsets import Fraction, Full, Subset, TopK, TopP, cut_of
 
 SUBSETS: Mapping[str, Subset] = {
     "full": Full(),
@@ -29,22 +29,21 @@ SUBSETS: Mapping[str, Subset] = {
     "nucleus-99": TopP(mass=0.99),
     "nucleus-95": TopP(mass=0.95),
 }
-"""The subsets that are measured, by the names they have on the command line."""
+"""The subsets that are measured, by their names on the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What rollouts tell about one subset."""
+    """What rollouts say about one subset."""
 
     entropy: Figure
     """Clamped entropy, nats per token."""
     dropped: Figure
-    """Probability that the subset leaves out, per token."""
+    """Probability outside the subset, per token."""
     pull: Figure
-    """Change of the entropy by the policy gradient, nats per token and unit of step in the logits."""
+    """Change of the entropy by the policy gradient, in nats per token and per unit of step in the logits."""
     push: Figure
-    """Change of it by a bonus with coefficient 1, in the same unit."""
-
+    """Change of the entropy by a bonus with coefficient 1, in the same unit."""
     hold: Figure
     """``-pull / push``, the coefficient that keeps the entropy where it is, to first order."""
 
@@ -56,7 +55,7 @@ def token_sums(
     subset: Subset,
     temperature: float = 1.0,
 ) -> Float[Tensor, "5"]:
-    """Sum over tokens: how many, entropy (nats), probability left out, pull and push.
+    """Return sums over tokens: their number, entropy (nats), probability left out, pull and push.
 
     With g = dH/dz: ``pull = A (g_t - sum_j p_j g_j)``, ``push = sum_j g_j^2``.
 
@@ -69,29 +68,29 @@ def token_sums(
     step = max(1, CHUNK // logits.shape[-1])
     for z, t, a in zip(logits.split(step), targets.split(step), advantages.split(step), strict=True):
         slopes = logit_slopes(z, t, subset=subset, temperature=temperature)
-        made = [
+        columns = [
             torch.ones_like(slopes.mean),
             token_stats(z, t, subset=subset, temperature=temperature).entropy,
             _dropped(z.to(statistics_dtype(z)) / temperature, subset),
             a * (slopes.target - slopes.mean),
             slopes.square,
         ]
-        total += torch.stack([x.double().sum() for x in made])
+        total += torch.stack([x.double().sum() for x in columns])
     return total.cpu()
 
 
 def _dropped(z: Float[Tensor, "rows vocab"], subset: Subset) -> Float[Tensor, " rows"]:
-    cut = subset.cut(z)
+    cut = cut_of(subset, z)
     if cut is None:
         return z.new_zeros(len(z))
     return (z.softmax(-1) * (1 - cut.weights(z))).sum(-1)
 
 
 def reading(sums: Float[Tensor, "prompts 5"]) -> Reading:
-    """Turn the `token_sums` of each prompt into figures.
+    """Return the figures that follow from the `token_sums` of each prompt.
 
     Raises:
-        InputError: from fewer than two prompts, or where no entropy is left to push.
+        InputError: for fewer than two prompts, or if there is no entropy left to push.
     """
     if len(sums) < 2:
         raise InputError("one prompt has no standard error over prompts; sample at least 2")

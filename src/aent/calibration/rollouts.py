@@ -17,7 +17,7 @@ from aent.subsets import Subset
 from aent.tasks import Row, Task, check_rewards
 
 MOST_LOGITS = 1 << 27
-"""Logits of a forward pass at most: half a gigabyte in float32."""
+"""Most logits of one forward pass: half a gigabyte in float32."""
 
 
 def training_rows(task: Task, count: int, seed: int) -> list[Row]:
@@ -43,20 +43,20 @@ def rollouts(
     *,
     progress: Progress | None = None,
 ) -> tuple[list[Sample], Float[Tensor, "groups size"]]:
-    """Sample completions of every row and score them; unscored ones are NaN.
+    """Sample completions of every row and score them; the reward of an unscored one is NaN.
 
     Raises:
         InputError: as `generate`, and as the task's reward.
     """
     prompts = [row["prompt"] for row in rows]
-    made = generate(policy, tokenizer, prompts, sampling, progress=progress)
-    columns = {name: [rows[s.problem][name] for s in made] for name in rows[0] if name != "prompt"}
-    texts = [s.completion for s in made]
+    samples = generate(policy, tokenizer, prompts, sampling, progress=progress)
+    columns = {name: [rows[s.problem][name] for s in samples] for name in rows[0] if name != "prompt"}
+    texts = [s.completion for s in samples]
     scores = check_rewards(
-        task.reward(texts, prompts=[prompts[s.problem] for s in made], **columns), len(made), task.name
+        task.reward(texts, prompts=[prompts[s.problem] for s in samples], **columns), len(samples), task.name
     )
     rewards = torch.tensor([torch.nan if r is None else r for r in scores])
-    return made, rewards.view(len(rows), sampling.samples)
+    return samples, rewards.view(len(rows), sampling.samples)
 
 
 @torch.no_grad()
@@ -71,7 +71,9 @@ def readings(
     temperature: float,
     progress: Progress | None = None,
 ) -> dict[str, Reading]:
-    """Score rollouts, samples of a prompt side by side, with a forward pass, and read every subset.
+    """Score rollouts with forward passes and return the readings of every subset.
+
+    The samples of a prompt stand next to each other.
 
     Raises:
         InputError: as `aent.calibration.reading`.
@@ -102,9 +104,9 @@ def _micro_batches(answers: Sequence[Sequence[int]], prompt: int, vocab: int) ->
 
 
 def _scored(policy: Any, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Return the logits behind every token of the answers, and the tokens, one row each.
+    """Return the logits that predict each token of the answers, and the tokens, one row each.
 
-    Padding is on the right, where a causal model does not see it, so that positions are as they were.
+    Padding is on the right, where a causal model does not see it, so positions are those of generation.
     """
     whole = [torch.tensor([*prompt, *answer]) for answer in answers]
     ids = pad_sequence(whole, batch_first=True)

@@ -1,1 +1,1 @@
-"""What a recipe needs: memory and time from a stated model; nothing is run."""
+"""The memory and time that a recipe needs, from a stated model; nothing is run."""

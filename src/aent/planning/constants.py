@@ -1,4 +1,4 @@
-"""Every number that the estimates rest on and that no recipe holds: published, or marked as an assumption."""
+"""Every number behind the estimates that is in no recipe: published, or marked as an assumption."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class GPU:
-    """A card as its maker's data sheet has it."""
+    """A card, from the data sheet of its maker."""
 
     memory: float
-    """Bytes, as labelled."""
+    """Bytes, as labeled."""
     flops: float
-    """Per second: dense bfloat16 products summed in float32."""
+    """FLOPs per second: dense bfloat16 products summed in float32."""
     bandwidth: float
-    """Bytes per second, of its memory."""
+    """Bytes per second of its memory."""
 
 
 GPUS: dict[str, GPU] = {
@@ -26,23 +26,23 @@ GPUS: dict[str, GPU] = {
 """NVIDIA's data sheets: A100 80GB SXM, H100 SXM, H200 SXM, L40S, and the Ada white paper for the RTX 4090."""
 
 MODEL_FLOPS_UTILIZATION = 0.35
-"""Assumption: share of a card's FLOPs that training, scoring and the reading of prompts reach."""
+"""Assumption: share of a card's FLOPs reached in training, scoring and reading prompts."""
 BANDWIDTH_UTILIZATION = 0.6
-"""Assumption: share of a card's memory bandwidth that decoding reaches."""
+"""Assumption: share of a card's memory bandwidth reached in decoding."""
 SECONDS_PER_TOKEN = {"vllm": 0.004, "transformers": 0.03}
-"""Assumption: what a decoding step costs besides memory and arithmetic, for any number of sequences."""
+"""Assumption: cost of a decoding step besides memory and arithmetic, for any number of sequences."""
 MEAN_SHARE = 0.4
-"""Assumption: mean length of a completion, as a share of the longest allowed. The one that matters most."""
+"""Assumption: mean length of a completion, as a share of the longest allowed. It matters most of all."""
 MEAN_PROMPT, LONGEST_PROMPT = 150, 512
-"""Assumption: tokens of a prompt, in the mean and at most in a batch of rollouts."""
+"""Assumption: tokens of a prompt, on average and at most in a batch of rollouts."""
 OVERHEAD = 3e9
 """Assumption, bytes: CUDA context, communication buffers, fragmentation."""
 VLLM_OVERHEAD = 2e9
-"""Assumption, bytes: what vLLM holds besides weights and KV cache."""
+"""Assumption, bytes: what vLLM holds in addition to weights and KV cache."""
 SERVER_MEMORY = 0.9
-"""Share of a card that vLLM takes as a server: vLLM's default."""
+"""Share of a card that a vLLM server takes: vLLM's default."""
 USABLE = 0.95
-"""Assumption: share of a card's memory above which a plan counts as not fitting."""
+"""Assumption: a plan that needs more than this share of a card's memory does not fit."""
 
 _QWEN_1_5B = {
     "hidden_size": 1536, "num_hidden_layers": 28, "num_attention_heads": 12, "num_key_value_heads": 2,
@@ -60,7 +60,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "intermediate_size": 18_944, "vocab_size": 152_064, "tie_word_embeddings": False,
     },
 }  # fmt: skip
-"""Arguments of transformers' Qwen2Config, as in the models' config.json, so that nothing is downloaded."""
+"""Arguments of transformers' Qwen2Config, from the models' config.json, so that nothing is downloaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class PaperRun:
     """What the paper reports of one of its runs; None where no source we could read has it."""
 
     gpus: int
-    """That the recipe is written for; the paper's where it is known."""
+    """The number the recipe is written for: the paper's, where it is known."""
     grpo: float | None = None
     """GPU-hours of GRPO to its best score."""
     aent: float | None = None
@@ -76,7 +76,7 @@ class PaperRun:
     grpo_update: float | None = None
     """GPU-hours of the update on one batch of rollouts, GRPO."""
     aent_update: float | None = None
-    """The same, AEnt."""
+    """GPU-hours of the same update, AEnt."""
 
 
 PAPER: dict[str, PaperRun] = {

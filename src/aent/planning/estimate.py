@@ -1,4 +1,4 @@
-"""A recipe on some GPUs: sizes, workload, and the rows that are printed of them."""
+"""What a recipe needs on a number of GPUs, from the sizes of its model and its workload."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from aent.runs.recipe import Recipe
 
 HOUR = 3600.0
 DEFAULT_TARGETS = ("q_proj", "v_proj")
-"""Where PEFT puts an adapter on Qwen2 and Llama when nothing is said."""
+"""The layers of Qwen2 and Llama that PEFT adapts by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +33,19 @@ class Plan:
     sizes: Sizes
     work: Workload
     written_for: int
-    """GPUs that the recipe's own batch sizes are for."""
+    """The number of GPUs that the recipe's own batch sizes are for."""
     paper: PaperRun | None
 
     @property
     def flags(self) -> str:
-        """What to add to the command for this number of GPUs; empty where nothing is."""
+        """The flags that keep the batches on this number of GPUs; empty if none are needed."""
         if self.work.gpus == self.written_for:
             return ""
         accumulation, per_generation = self.work.accumulation, self.work.per_generation
         return f"--gradient_accumulation_steps {accumulation} --steps_per_generation {per_generation}"
 
     def memory(self, gpu: GPU) -> dict[str, float]:
-        """Bytes on one training GPU, item by item, and the most at a time."""
+        """Return the bytes on one training GPU, item by item, and the most that is held at a time."""
         return {
             **memory.states(self.sizes, self.work),
             **memory.step(self.sizes, self.work),
@@ -55,30 +55,30 @@ class Plan:
         }
 
     def fits(self, gpu: GPU) -> bool:
-        """Whether the training GPU has room, and vLLM for one sequence."""
+        """Whether a training GPU has enough memory, and vLLM enough for one sequence."""
         room = memory.peak(self.sizes, self.work, gpu) <= USABLE * gpu.memory
         return room and self.times(gpu).rollout < float("inf")
 
     def times(self, gpu: GPU) -> Times:
-        """Seconds of one batch of rollouts."""
+        """Return the seconds of one batch of rollouts."""
         return times(self.sizes, self.work, gpu)
 
     def gpu_hours(self, gpu: GPU) -> float:
-        """Of the whole run, evaluations left out; GPUs of a server count too."""
+        """Return the GPU-hours of the whole run without evaluations; the GPUs of a server count too."""
         return self.work.batches * self.times(gpu).total * (self.work.gpus + self.work.server_gpus) / HOUR
 
     def update_gpu_hours(self, gpu: GPU, *, padded: bool) -> float:
-        """Of the update on one batch of rollouts."""
+        """Return the GPU-hours of the update on one batch of rollouts."""
         flops = update_flops(self.sizes, self.work, padded=padded)
         return flops / (gpu.flops * MODEL_FLOPS_UTILIZATION) / HOUR
 
     def sequences(self, gpu: GPU) -> int:
-        """How many sequences vLLM holds at once on a card, at the mean length reached."""
+        """Return how many sequences of the mean length vLLM holds at once on a card."""
         each = self.sizes.kv_bytes * (MEAN_PROMPT + self.work.mean)
         return max(0, int(memory.kv_room(self.sizes, self.work, gpu) / each))
 
     def checkpoint_bytes(self) -> float:
-        """Of one checkpoint: what is trained, with AdamW's moments."""
+        """Return the bytes of one checkpoint: the trained weights with AdamW's moments."""
         trained = self.sizes.adapter or self.sizes.parameters
         return 3 * trained * self.work.weight_bytes
 
@@ -94,13 +94,15 @@ def plan(
     """Estimate a recipe.
 
     Args:
-        name: of the recipe; the paper's are written for the GPUs in `PAPER`, others for one.
-        gpus: that train.
-        server_gpus: of a vLLM server, where ``vllm_mode`` is ``server``; as many as train if not given.
-        mean: tokens of a completion, in the mean.
+        name: name of the recipe; the paper's are written for the GPUs in `PAPER`, others for one.
+        recipe: the recipe, flags included.
+        gpus: number of GPUs that train.
+        server_gpus: number of GPUs of a vLLM server, if ``vllm_mode`` is ``server``; by default as many as
+            train.
+        mean: mean length of a completion in tokens.
 
     Raises:
-        InputError: without a model, or for what the estimate does not know.
+        InputError: without a model, or for something that the estimate does not know.
     """
     model = recipe.trainer.get("model_name_or_path")
     if model is None:
@@ -125,7 +127,7 @@ def _targets(given: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def cards(names: str | None) -> dict[str, GPU]:
-    """Return the kinds of card named in a list with commas; all without one.
+    """Return the kinds of card in a comma-separated list; all of them if it is None.
 
     Raises:
         InputError: for an unknown kind.

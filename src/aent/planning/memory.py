@@ -1,7 +1,7 @@
 """Memory of one training GPU and of one vLLM server GPU, in bytes, item by item.
 
-Several GPUs shard weights, gradients and optimizer state (FSDP2 or ZeRO-3); one GPU holds all. AdamW with two
-moments in the dtype of the weights; products in bfloat16.
+Several GPUs shard weights, gradients and optimizer state (FSDP2 or ZeRO-3); a single GPU holds all of them.
+AdamW keeps two moments in the dtype of the weights. Products are computed in bfloat16.
 """
 
 from aent.ops.backends.chunked import ACCELERATOR
@@ -11,24 +11,24 @@ from aent.planning.workload import Workload
 
 BF16, FP32 = 2, 4
 BLOCKS = 4
-"""Blocks of logits that `aent.ops.backends.chunked` works on at a time on a GPU, in float32."""
+"""Blocks of float32 logits that `aent.ops.backends.chunked` holds at a time on a GPU."""
 
 
 def states(sizes: Sizes, work: Workload) -> dict[str, float]:
-    """What stays on a training GPU between steps: weights, and AdamW's two moments of what is trained."""
+    """Return what stays on a training GPU between steps: weights, and two moments of the trained ones."""
     trained = sizes.adapter or sizes.parameters
     frozen = sizes.parameters if sizes.adapter else 0
-    made = {
+    items = {
         "weights": (trained + frozen) * work.weight_bytes / work.gpus,
         "optimizer": 2 * trained * work.weight_bytes / work.gpus,
     }
     if work.reference:
-        made["reference model"] = sizes.parameters * work.weight_bytes / work.gpus
-    return made
+        items["reference model"] = sizes.parameters * work.weight_bytes / work.gpus
+    return items
 
 
 def step(sizes: Sizes, work: Workload) -> dict[str, float]:
-    """What a forward and backward pass adds."""
+    """Return what a forward and backward pass adds."""
     tokens = work.micro_batch * (LONGEST_PROMPT + work.longest)
     trained = sizes.adapter or sizes.parameters
     return {
@@ -40,10 +40,11 @@ def step(sizes: Sizes, work: Workload) -> dict[str, float]:
 
 
 def working_copy(sizes: Sizes, work: Workload) -> float:
-    """The weights that products are taken with.
+    """Return the bytes of the weights that products are computed with.
 
-    One GPU: autocast's copies of the linear layers, none where weights are bfloat16 already. Several: what is
-    gathered at a time, embeddings and output layer for the whole pass, two blocks, and their gradients.
+    On one GPU these are autocast's copies of the linear layers, none if the weights are bfloat16 already. On
+    several it is what is gathered at a time: embeddings and output layer for the whole pass, two blocks, and
+    their gradients.
     """
     if work.gpus == 1:
         return BF16 * (sizes.layers * sizes.layer + sizes.head) if work.weight_bytes > BF16 else 0.0
@@ -51,10 +52,10 @@ def working_copy(sizes: Sizes, work: Workload) -> float:
 
 
 def saved_per_token(sizes: Sizes, *, checkpointing: bool) -> float:
-    """Numbers per token kept for backward.
+    """Return how many numbers per token are kept for the backward pass.
 
-    All blocks' and the last norm's; with checkpointing the input of every block, and one block's while it
-    is recomputed.
+    These are those of all blocks and of the last norm. With checkpointing they are the input of every block,
+    and those of one block while it is recomputed.
     """
     last_norm = 2 * sizes.hidden + 1
     if checkpointing:
@@ -63,12 +64,12 @@ def saved_per_token(sizes: Sizes, *, checkpointing: bool) -> float:
 
 
 def output_layer(sizes: Sizes) -> float:
-    """Blocks of logits in float32, and the sum of the output layer's gradient over them."""
+    """Return the bytes of the float32 blocks of logits, and of the sum of the output layer's gradient."""
     return FP32 * (BLOCKS * ACCELERATOR + sizes.head)
 
 
 def generation(sizes: Sizes, work: Workload, gpu: GPU) -> dict[str, float]:
-    """What generating takes on a training GPU: vLLM's share, or the KV cache of transformers."""
+    """Return what generating takes on a training GPU: vLLM's share, or the KV cache of transformers."""
     if work.generator == "server":
         return {}
     if work.generator == "colocate":
@@ -78,9 +79,9 @@ def generation(sizes: Sizes, work: Workload, gpu: GPU) -> dict[str, float]:
 
 
 def peak(sizes: Sizes, work: Workload, gpu: GPU) -> float:
-    """The most that a training GPU holds at a time.
+    """Return the most that a training GPU holds at a time.
 
-    Training and generating take turns; vLLM that does not sleep keeps its share all the time.
+    Training and generating take turns. A vLLM that does not sleep keeps its share all the time.
     """
     held, pass_ = sum(states(sizes, work).values()), sum(step(sizes, work).values())
     generating = sum(generation(sizes, work, gpu).values())
@@ -89,6 +90,6 @@ def peak(sizes: Sizes, work: Workload, gpu: GPU) -> float:
 
 
 def kv_room(sizes: Sizes, work: Workload, gpu: GPU) -> float:
-    """Bytes that vLLM has for KV cache on one card; negative where not even the weights fit."""
+    """Return the bytes that vLLM has for its KV cache on one card; negative if not even the weights fit."""
     share = SERVER_MEMORY if work.generator == "server" else work.vllm_share
     return share * gpu.memory - BF16 * sizes.parameters - VLLM_OVERHEAD

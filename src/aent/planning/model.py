@@ -1,4 +1,4 @@
-"""The sizes of a model that memory and time follow from, counted without its weights."""
+"""The sizes of a model that decide memory and time, counted without its weights."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,10 @@ from aent.planning.constants import CONFIGS
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Numbers of a dense decoder with grouped-query attention and a gated MLP (Qwen2, Qwen3, Llama, ...)."""
+    """Sizes of a dense decoder with grouped-query attention and a gated MLP (Qwen2, Qwen3, Llama, ...)."""
 
     parameters: int
-    """All; a tied output layer counts once."""
+    """All parameters; a tied output layer counts once."""
     layer: int
     """Weights of the linear layers of one block."""
     head: int
@@ -24,9 +24,9 @@ class Sizes:
     layers: int
     hidden: int
     queries: int
-    """Heads x width of a head."""
+    """Number of heads times the width of a head."""
     keys: int
-    """The same of keys, and of values."""
+    """The same for keys, and for values."""
     heads: int
     intermediate: int
 
@@ -50,18 +50,18 @@ class Sizes:
 
     @property
     def saved_per_layer(self) -> int:
-        """Numbers per token that one block keeps for backward.
+        """Numbers per token that one block keeps for the backward pass.
 
         ``8 hidden + 2 keys + 4 intermediate + heads + 2``, for heads that are together as wide as the
-        model. Two norms keep their input, the normalised input and their result, and one number;
-        attention its queries, keys, values, output and one number per head; the MLP its gate, the gate's
+        model. Two norms keep their input, the normalized input, their result and one number. Attention keeps
+        queries, keys, values, its output and one number per head. The MLP keeps its gate, the gate's
         activation, the other factor and the product.
         """
         return 8 * self.hidden + 2 * self.keys + 4 * self.intermediate + self.heads + 2
 
 
 def load_config(name: str) -> Any:
-    """Return transformers' configuration of a model: published shapes, a folder, or from the hub.
+    """Return transformers' configuration of a model: of a known shape, from a folder, or from the hub.
 
     Raises:
         InputError: if there is no such model.
@@ -84,8 +84,9 @@ def count(config: Any, rank: int = 0, targets: tuple[str, ...] = ()) -> Sizes:
     """Count a model on the meta device, where tensors have shapes but no memory.
 
     Args:
-        rank: of a LoRA adapter; 0 for none.
-        targets: ends of the names of the linear layers that the adapter is on.
+        config: the configuration of `load_config`.
+        rank: rank of a LoRA adapter; 0 for none.
+        targets: the linear layers with an adapter, by the ends of their names.
 
     Raises:
         InputError: for a model that is not a dense decoder with a linear output layer.

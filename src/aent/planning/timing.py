@@ -1,4 +1,4 @@
-"""Seconds of one batch of rollouts: generating, scoring, updating."""
+"""The seconds of one batch of rollouts: generating, scoring and updating."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Times:
 
     @property
     def total(self) -> float:
-        """Of the whole batch; the three follow each other."""
+        """Seconds of the whole batch; the three parts follow each other."""
         return self.rollout + self.scoring + self.update
 
 
@@ -42,23 +42,23 @@ def times(sizes: Sizes, work: Workload, gpu: GPU) -> Times:
 
 
 def body_passes(sizes: Sizes, work: Workload) -> int:
-    """Forward passes that an update of the blocks costs as much as.
+    """Return the cost of an update of the blocks, in forward passes.
 
-    1 forward and 2 backward (the weights' and the inputs' gradients: ``6 N D`` in all), 1 for checkpointing;
-    a frozen model under an adapter has no gradients of its weights.
+    1 for forward and 2 for backward (the gradients of the weights and of the inputs: ``6 N D`` in all), and 1
+    more for checkpointing. A frozen model under an adapter has no gradients of its weights.
     """
     return 1 + (1 if sizes.adapter else 2) + int(work.checkpointing)
 
 
 HEAD_PASSES = 4
-"""The same of the output layer: logits, the logits again, and two gradients."""
+"""The same for the output layer: the logits, the logits once more, and two gradients."""
 
 
 def update_flops(sizes: Sizes, work: Workload, *, padded: bool = True) -> float:
-    """FLOPs of all updates on a batch of rollouts.
+    """Return the FLOPs of all updates on a batch of rollouts.
 
     TRL pads every completion to the longest of the batch and runs the blocks on the padding too; the output
-    layer sees completion tokens only. With ``padded=False`` padding is left out, as in verl.
+    layer sees completion tokens only. With ``padded=False`` there is no padding, as in verl.
     """
     return work.iterations * (
         body_passes(sizes, work) * _body(sizes, work, padded=padded) + HEAD_PASSES * _head(sizes, work)
@@ -66,7 +66,7 @@ def update_flops(sizes: Sizes, work: Workload, *, padded: bool = True) -> float:
 
 
 def scoring_flops(sizes: Sizes, work: Workload) -> float:
-    """FLOPs of the forward passes before the update: old log-probabilities, and the reference model's."""
+    """Return the FLOPs of scoring before the update: old log-probabilities, and the reference model's."""
     return (int(work.scored) + int(work.reference)) * (_body(sizes, work, padded=True) + _head(sizes, work))
 
 
@@ -102,7 +102,7 @@ def rollout_seconds(sizes: Sizes, work: Workload, gpu: GPU) -> float:
 
 
 def prompt_seconds(sizes: Sizes, work: Workload, gpu: GPU) -> float:
-    """Seconds to read the prompts, each once for its group."""
+    """Return the seconds to read the prompts, each once for its group."""
     generators = work.server_gpus or work.gpus
     tokens = work.completions / work.group / generators * MEAN_PROMPT
     return tokens * sizes.body_flops(MEAN_PROMPT / 2) / (gpu.flops * MODEL_FLOPS_UTILIZATION)

@@ -1,4 +1,4 @@
-"""What a recipe does, in numbers: batches, lengths, precision, and where it generates."""
+"""The workload of a recipe in numbers: batches, lengths, precision, and where it generates."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -17,11 +17,11 @@ class Workload:
     """A run on a number of training GPUs."""
 
     gpus: int
-    """That train; with colocated vLLM they generate too."""
+    """GPUs that train; with colocated vLLM they generate too."""
     server_gpus: int
-    """That only generate; 0 without a vLLM server."""
+    """GPUs that only generate; 0 without a vLLM server."""
     completions: int
-    """Of one batch of rollouts, on all GPUs."""
+    """Completions of one batch of rollouts, on all GPUs."""
     group: int
     """Completions per prompt."""
     micro_batch: int
@@ -31,26 +31,26 @@ class Workload:
     per_generation: int
     """Forward passes per batch of rollouts."""
     iterations: int
-    """How often a batch of rollouts is used."""
+    """How many times a batch of rollouts is used."""
     batches: float
     """Batches of rollouts in the whole run."""
     longest: int
-    """Tokens of a completion, at most."""
+    """Most tokens of a completion."""
     mean: float
-    """Tokens of a completion, in the mean."""
+    """Mean number of tokens of a completion."""
     weight_bytes: int
-    """Bytes of a weight as trained."""
+    """Bytes of a weight in training."""
     checkpointing: bool
-    """Whether activations are recomputed in backward."""
+    """Whether activations are recomputed in the backward pass."""
     scored: bool
-    """Whether rollouts are scored once more before the update."""
+    """Whether the log-probabilities of rollouts are computed once more before the update."""
     reference: bool
     """Whether a reference model is kept for a KL penalty."""
     generator: Literal["transformers", "colocate", "server"]
     vllm_share: float
-    """Of a card's memory, for colocated vLLM."""
+    """Share of a card's memory for colocated vLLM."""
     sleeps: bool
-    """Whether colocated vLLM gives its memory back while training."""
+    """Whether colocated vLLM releases its memory during training."""
 
 
 def workload(
@@ -61,10 +61,10 @@ def workload(
     server_gpus: int | None = None,
     mean: float | None = None,
 ) -> Workload:
-    """Read a recipe that is written for `reference_gpus` and fit it to `gpus`, its batches kept.
+    """Return the workload of a recipe written for `reference_gpus` on `gpus` GPUs, with the same batches.
 
     Raises:
-        InputError: if the batches do not divide, or for what the estimate does not know.
+        InputError: if the batches do not divide evenly, or for something that the estimate does not know.
     """
     if load_algorithm(recipe.algorithm).trainer == "PPO":
         raise InputError(
@@ -104,10 +104,10 @@ def workload(
 
 
 def _options(recipe: Recipe) -> Mapping[str, Any]:
-    """The recipe's options over the defaults of its trainer."""
+    """Return the recipe's options over the defaults of its trainer."""
     _, config = classes(recipe.algorithm)
     usual = {f.name: f.default for f in fields(config) if f.default is not MISSING}
-    room = completion_room(load_task(recipe.task), made=recipe.made)  # what `aent train` takes
+    room = completion_room(load_task(recipe.task), made=recipe.made)  # as in `aent train`
     given = {**usual, "max_completion_length": room, **recipe.trainer}
     if given["max_steps"] <= 0:
         raise InputError("the recipe has no max_steps, so its length is unknown; give --max_steps")
@@ -121,7 +121,7 @@ def _per_generation(given: Mapping[str, Any], batch: int, accumulation: int) -> 
 
 
 def _spread(passes: int, reference_gpus: int, gpus: int, micro: int) -> int:
-    """Return the passes per GPU that make the same batch on another number of GPUs."""
+    """Return the passes per GPU that give the same batch on another number of GPUs."""
     if passes * reference_gpus % gpus:
         raise InputError(
             f"{passes} passes of {micro} completions on {reference_gpus} GPUs cannot be spread evenly over "

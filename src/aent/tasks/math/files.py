@@ -73,6 +73,12 @@ def _jsonl(file: Path) -> Iterator[tuple[str, _Row]]:
 def _object(line: str, file: Path, number: int) -> _Row:
     try:
         row = json.loads(line)
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{file}, line {number} has half of a surrogate pair ({error.object[error.start]!r}), which is "
+            "no character; write the whole pair, or remove it."
+        ) from error
     except json.JSONDecodeError as error:
         raise InputError(
             f"{file}, line {number} is not JSON ({error}); a .jsonl file has one JSON object per line."
