@@ -118,6 +118,12 @@ def test_linked_sections_exist(page):
     assert not wrong
 
 
+def test_nothing_says_to_install_aent_from_an_index():
+    """It is not published: the form that works is ``pip install -e '.[...]'`` in a clone."""
+    files = [*PAGES, *(ROOT / "src/aent").rglob("*.py"), *(ROOT / "examples").rglob("*.*")]
+    assert not [file.name for file in files if re.search(r"pip install [^`\n]*\baent\b", file.read_text())]
+
+
 def test_the_first_published_setting_is_the_default_method():
     first, *_ = blocks(ROOT / "docs/method.md", "yaml")
     assert load_method(yaml.safe_load(first)["method"]) == load_method("aent")
