@@ -12,13 +12,13 @@ from aent.spec import take_flags
 HELP = """\
 usage: aent report RUN... [--output FILE]
 
-Show runs as one HTML page that needs no network: curves, pass@k, differences with intervals, settings, and
-sampled answers with every token coloured by its entropy. `aent train` and `aent compare` end by writing it.
+Show runs on one HTML page that needs no network: curves, pass@k, differences with intervals, settings, and
+sampled answers with every token colored by its entropy. `aent train` and `aent compare` finish by writing it.
 
 RUN            run folders of aent train with the same task and evaluation (runs that differ only in the seed
                become one line with a band), or the folder of one aent compare
---output FILE  (default: report.html in the folder of RUN; for several runs, here). An earlier report is
-               replaced, any other file is not
+--output FILE  the page (default: report.html in the folder of RUN; for several runs, in the current folder).
+               An earlier report is replaced; any other file is not
 """
 
 
