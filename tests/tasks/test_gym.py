@@ -1,6 +1,7 @@
 import contextlib
 import json
 import re
+from fractions import Fraction
 
 import pytest
 from reasoning_gym.games.countdown import CountdownDataset
@@ -93,10 +94,44 @@ def test_a_data_set_without_gold_answers_is_refused():
         ReasoningGym(source="graph_color").dataset("test")
 
 
-def test_a_scorer_that_pays_wrong_answers_is_refused():
+def test_a_scorer_that_pays_any_answer_is_refused_before_anything_is_trained():
     # it compares the truth values of the texts, so that every text that is not empty is right
+    with pytest.raises(InputError, match=r"'game_of_life_halting': its scorer .* pays every answer"):
+        ReasoningGym(source="game_of_life_halting", test_size=2)
+
+
+def test_a_scorer_that_pays_wrong_answers_fails_validation(monkeypatch):
+    task = ReasoningGym(source="chain_sum", test_size=2)
+    monkeypatch.setattr(ReasoningGym, "score", lambda *_: 1.0)
     with pytest.raises(InputError, match=r"row 0: .* scores 1.0 and the wrong answer .* scores 1.0"):
-        ReasoningGym(source="game_of_life_halting", test_size=2).validate()
+        task.validate()
+
+
+@pytest.mark.parametrize("answer", ["nan", "NaN", "nan+nani", "nani", "inf", "-Infinity", "infj", "1e999"])
+@pytest.mark.parametrize(
+    "source", ["complex_arithmetic", "number_format", "number_sorting", "decimal_chain_sum"]
+)
+def test_what_is_no_finite_number_earns_nothing(source, answer):
+    task = ReasoningGym(source=source, test_size=3)
+    assert max(task.score(answer, row) for row in task.dataset("test").to_list()) <= 0.05
+
+
+def test_a_prefix_of_a_probability_earns_nothing():
+    task = ReasoningGym(source="coin_flip", test_size=30)
+    for row in task.dataset("test").to_list():
+        gold = Fraction(json.loads(row["entry"])["answer"])
+        for answer in ("0", "0.", "0.0", "0,0", "0/1", "1", "1e-400000000", "0.1"):
+            right = answer[:2] != "1e" and abs(Fraction(answer.replace(",", "")) - gold) <= 1e-4
+            assert task.score(answer, row) == (1.0 if right else 0.0), answer
+        assert task.score(str(gold), row) == 1.0
+
+
+def test_a_scorer_that_takes_too_long_or_too_much_pays_nothing():
+    task = ReasoningGym(source="coin_flip", test_size=1)
+    row = task.dataset("test")[0]
+    assert task.score("1e999999999", row) == 0.0  # as a fraction it has a billion digits
+    assert task.score("9" * 10**7, row) == 0.0
+    assert task.score("<answer>" * 10**5, row) == 0.0
 
 
 def test_an_answer_that_the_scorer_cannot_read_is_wrong():

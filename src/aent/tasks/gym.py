@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aent.errors import InputError, unknown
-from aent.tasks.limits import is_huge
+from aent.tasks.limits import Killable, LimitError, is_huge
 from aent.tasks.task import Row, Split, Task
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ Setting = int | float | bool | str
 """The types of a setting on the command line; a file or Python may also give a list."""
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # reasoning-gym draws item i of a data set from the seed `seed + i`, so nearby seeds share items.
 _ITEMS_PER_SPLIT = 100_000
 _MAX_SEED = 20_000
@@ -46,16 +46,17 @@ _EVALUATED: dict[str, re.Pattern[str]] = {
     "string_insertion": re.compile(r"[A-Z]*"),
 }
 
-# The exceptions that reasoning-gym raises on answers it cannot read. Such an answer is wrong.
-_UNREADABLE = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
+# Scorers that pay answers which say nothing. benchmarks/checks/hacks.py looks for more of them.
+_PAYS_ANYTHING = {"game_of_life_halting": "compares truth values of texts, so it pays every answer"}
+_NOT_FINITE = re.compile(
+    r"(?i:(?<![a-z])(?:nan|inf|infinity)(?:[ij]|(?![a-z])))"
+)  # complex_arithmetic pays nan
+_COIN_FLIP = re.compile(r"[0-9]{0,20}\.?[0-9]{0,20}|[0-9]{1,20}/[1-9][0-9]{0,19}", re.ASCII)
+_COIN_FLIP_TOLERANCE = 1e-4  # that of its scorer, which also pays "0" as a prefix of every probability
+
+_MAX_LENGTH = 100_000  # characters of an answer that a scorer may see
+
+_PROCESS = Killable("aent.tasks.gym_scorers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,9 @@ class ReasoningGym(Task):
     without surrounding white space. The reward is the score of reasoning-gym's own scorer, in
     [0, 1]; many scorers give partial credit for a near miss. Nine of them evaluate the answer as
     code. These see only answers that consist of the characters and words of genuine solutions;
-    all others score 0.
+    all others score 0. So do ``nan`` and infinity unless they are right, prefixes of probabilities
+    (``coin_flip`` would pay ``0``), and answers on which the scorer raises or takes longer than
+    `aent.tasks.limits.SECONDS`.
 
     Train and test are drawn from seeds that never meet. No question occurs twice in a split, and no
     test question occurs in train. Items without a gold answer (reasoning-gym leaves it empty if
@@ -76,8 +79,8 @@ class ReasoningGym(Task):
     A demonstration is a question of the training side and its bare gold answer.
 
     Raises:
-        InputError: if the data set is unknown, refuses the settings, or has fewer distinct questions
-            with an answer than requested, or if a size is out of range.
+        InputError: if the data set is unknown, pays any answer, refuses the settings, or has fewer
+            distinct questions with an answer than requested, or if a size is out of range.
     """
 
     name: ClassVar[str] = "reasoning-gym"
@@ -95,6 +98,11 @@ class ReasoningGym(Task):
             _require(size, getattr(self, size), 1, _ITEMS_PER_SPLIT)
         _require("seed", self.seed, 0, _MAX_SEED)
         _create(self.source, self._settings)
+        if self.source in _PAYS_ANYTHING:
+            raise InputError(
+                f"reasoning-gym data set {self.source!r}: its scorer {_PAYS_ANYTHING[self.source]}. "
+                "Choose another data set."
+            )
 
     def dataset(self, split: Split) -> "Dataset":
         """Return the distinct questions of a split, with reasoning-gym's entry as JSON."""
@@ -135,15 +143,15 @@ class ReasoningGym(Task):
         return self._draw(split)[1]
 
     def score(self, completion: str, row: Row) -> float:
-        """Return what reasoning-gym's scorer gives the answer; 0 for one that it cannot read."""
-        answer, entry = self.answer(completion), json.loads(row["entry"], object_hook=_thaw)
-        if not self._can_be_scored(answer):
+        """Return what reasoning-gym's scorer gives the answer; 0 for one that it cannot read in time."""
+        answer = self.answer(completion)
+        if not self._can_be_scored(answer) or not _says_something(self.source, answer, _gold(row)):
             return 0.0
-        scorer = _create(self.source, self._settings)
         try:
-            return float(scorer.score_answer(answer, entry))
-        except _UNREADABLE:
+            reward = _PROCESS.call("score", self.source, self._settings, answer, row["entry"])
+        except LimitError:
             return 0.0
+        return 0.0 if reward is None else float(reward)
 
     def gold(self, row: Row) -> str:
         """Return the gold answer between tags."""
@@ -159,8 +167,9 @@ class ReasoningGym(Task):
 
     def answer(self, completion: str) -> str:
         """Return the text of the last ``<answer>`` tag, or the whole completion if it has none."""
-        tagged = _ANSWER.findall(completion)
-        return (tagged[-1] if tagged else completion).strip()
+        end = completion.rfind("</answer>")
+        start = completion.rfind("<answer>", 0, max(end, 0))
+        return (completion if start < 0 else completion[start + len("<answer>") : end]).strip()
 
     def validate(self, split: Split = "test", limit: int | None = None) -> int:
         """Check that every gold answer scores 1 and a wrong one less; return the number of rows checked.
@@ -190,6 +199,8 @@ class ReasoningGym(Task):
     def _can_be_scored(self, answer: str) -> bool:
         """Whether there is an answer, and one that its scorer may see."""
         allowed = _EVALUATED.get(self.source)
+        if len(answer) > _MAX_LENGTH:
+            return False
         if not answer or allowed is None:
             return bool(answer)
         return allowed.fullmatch(answer) is not None and not is_huge(answer)
@@ -256,6 +267,18 @@ class ReasoningGym(Task):
         )
 
 
+def _says_something(source: str, answer: str, gold: str) -> bool:
+    """Whether an answer is none of those that a scorer pays although they say nothing."""
+    if _NOT_FINITE.search(answer) and not _NOT_FINITE.search(gold):
+        return False
+    if source != "coin_flip":
+        return True
+    bare = answer.replace(",", "").strip()
+    if not _COIN_FLIP.fullmatch(bare) or bare in ("", "."):
+        return False
+    return abs(Fraction(bare) - Fraction(gold)) <= _COIN_FLIP_TOLERANCE
+
+
 def _require(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise InputError(
@@ -302,7 +325,3 @@ def _freeze(value: Any) -> Any:
     if isinstance(value, tuple):
         return {"tuple": [_freeze(item) for item in value]}
     return [_freeze(item) for item in value] if isinstance(value, list) else value
-
-
-def _thaw(value: dict[str, Any]) -> Any:
-    return tuple(value["tuple"]) if value.keys() == {"tuple"} else value

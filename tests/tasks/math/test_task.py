@@ -145,3 +145,103 @@ def test_a_hub_failure_says_what_was_asked_for(monkeypatch):
 def test_every_row_of_gsm8k(split, rows):
     task = load_task("gsm8k", path=str(DATA), train="gsm8k_train.jsonl", test="gsm8k_test.jsonl")
     assert task.validate(split) == rows
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            '{"question": "?", "answer": NaN}',
+            r"line 2: the answer is nan, but must be a text or a finite number",
+        ),
+        ('{"question": "?", "answer": Infinity}', r"line 2: the answer is inf"),
+        ('{"question": "?", "answer": "nan"}', r"line 2: math-verify cannot read the gold answer 'nan'"),
+        ('{"question": "?", "answer": "None"}', r"line 2: math-verify cannot read the gold answer 'None'"),
+        ('{"question": " ", "answer": "3"}', r"line 2: the question is empty"),
+        (
+            '{"question": "6 times 12?", "answer": "73"}',
+            r"line 2 asks the same question as .*line 1, but its answer",
+        ),
+        (
+            '{"question": "?", "answer": "First add 3 and 4, then double it."}',
+            r"line 2: math-verify cannot read",
+        ),
+        (r'{"question": "?", "answer": "so it is \\boxed{3"}', r"line 2: math-verify cannot read"),
+    ],
+)
+def test_faulty_rows_stop_before_the_start_unless_they_are_skipped(row, message, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + row + "\n" + json.dumps(ROWS[3]) + "\n")
+    fields = {"test": str(tmp_path / "rows.jsonl"), "train": None}
+    for call in ("dataset", "validate"):
+        with pytest.raises(InputError, match=message + r".*skip_faulty=true"):
+            getattr(MathTask(**fields), call)("test")
+    task = MathTask(**fields, skip_faulty=True)
+    with pytest.warns(
+        UserWarning, match=r"[12] of 3 test rows are faulty and left out. The first fault: .*line 2"
+    ):
+        rows = task.dataset("test")
+    conflict = "6 times 12" in row
+    assert rows["answer"][:] == (["27.0"] if conflict else ["72", "27.0"])
+    with pytest.warns(UserWarning, match="left out"):
+        assert task.skipped("test") == 3 - len(rows)
+
+
+def test_the_same_question_with_the_same_answer_in_another_spelling(write):
+    rows = [{"question": "1/2?", "answer": "0.5"}, {"question": "1/2?", "answer": r"\frac{1}{2}"}]
+    assert MathTask(test=write(rows)).validate() == 2
+
+
+def test_nothing_but_faulty_rows(write):
+    with pytest.raises(InputError, match=r"all 1 test rows are faulty.*line 1"):
+        MathTask(test=write([{"question": "?", "answer": "???"}]), skip_faulty=True).dataset("test")
+
+
+@pytest.mark.parametrize("ending", [r"\boxed 3", r"\fbox{3}", r"$\boxed {3}$.", "#### **3**"])
+def test_gold_answers_in_other_boxes(write, ending):
+    long = "We add, and add again, and so on. " * 40
+    task = MathTask(test=write([{"question": "1+2?", "answer": long + ending}]))
+    assert task.dataset("test")["answer"][:] == ["3"]
+    assert task.validate() == 1
+
+
+def test_what_a_task_asks_for(write):
+    path = write([{"question": "1+2?", "answer": "3"}])
+    row = MathTask(test=path).dataset("test")[0]
+    scores = {
+        kind: [
+            MathTask(test=path, kind=kind).score(text, {"answer": "9"})
+            for text in (r"\boxed{3^2}", r"\boxed{2+7}")
+        ]
+        for kind in (None, "number", "expression", "any")
+    }
+    assert scores == {None: [1, 0], "number": [0, 0], "expression": [1, 1], "any": [1, 1]}
+    assert MathTask(test=path, kind="any").score("1+2", row) == 0  # the question's own
+    assert load_task("gsm8k").kind == load_task("aime25").kind == load_task("amc23").kind == "number"
+    with pytest.raises(
+        InputError, match=r"line 1: the gold answer '2\^x' is not a number, as task 'gsm8k' asks"
+    ):
+        GSM8K(path=None, test=write([{"question": "?", "answer": "2^x"}]), train=None).dataset("test")
+
+
+def test_echoes_of_the_prompt_earn_nothing_in_any_form_of_it():
+    task = MathTask(kind="any")
+    text = "What is 5 + 7 + 9?\n\nput the final answer in \\boxed{}."
+    chat = [{"role": "system", "content": "x"}, {"role": "user", "content": text}]
+    echo = r"\boxed{5+7+9}"
+    assert task.reward([echo], answer=["21"]) == [1.0]
+    assert task.reward([echo, echo], answer=["21"] * 2, prompts=[text, chat]) == [0.0, 0.0]
+    assert task.score(echo, {"prompt": chat, "answer": "21"}) == 0.0
+    assert task.score(r"\boxed{21}", {"prompt": chat, "answer": "21"}) == 1.0
+
+
+def test_the_echo_that_a_model_learned():
+    task = load_task("math")
+    for text in ("5 + 7 + 9", "To add 5 + 7 + 9, let's"):
+        assert task.score(text, {"answer": "21"}) == 0.0
+
+
+def test_thoughts_and_truncated_answers_are_paid_on_request():
+    row = {"answer": "4"}
+    assert [MathTask(pay_thoughts=p).score(r"<think>\boxed{4}</think>", row) for p in (False, True)] == [0, 1]
+    assert [MathTask(pay_truncated=p).score(r"so it is \boxed{4", row) for p in (False, True)] == [0, 1]
+    assert [MathTask(pay_truncated=p).answer(r"so it is \boxed{4") for p in (False, True)] == [None, "4"]

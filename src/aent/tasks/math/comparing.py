@@ -22,6 +22,14 @@ from aent.tasks.math.kinds import (
 from aent.tasks.math.latex import squeezed
 from aent.tasks.math.reading import read, words_of
 
+_FOREIGN = re.compile(r"[^ -~]|[#$\"`?@~]|\\$")  # what no expression in LaTeX contains
+
+_BRACKET = re.compile(r"(?<!\\)[{}()\[\]]")
+
+_CLOSES = {"{": "}", "(": ")", "[": "]"}
+
+_MAX_DEPTH = 30
+
 Form = Literal["literal", "closed", "any"]
 """What may be given for a number: one written out, also roots and powers of some, or any expression."""
 
@@ -51,7 +59,7 @@ def is_readable(answer: Answer) -> bool:
     """Whether all parts of an answer are numbers, words or expressions."""
     match answer:
         case Expression(latex):
-            return not _PROSE.search(latex) and not is_huge(latex) and _is_expression(latex)
+            return _can_be_parsed(latex) and _is_expression(latex)
         case Several(_, items):
             return all(map(is_readable, items))
         case Matrix(_, rows):
@@ -242,7 +250,7 @@ def _same_scalar(gold: Answer, given: Answer, form: Form) -> bool:
     one, other = _latex(gold), _latex(given)
     if squeezed(one) == squeezed(other):
         return True
-    if any(_PROSE.search(text) or is_huge(text) for text in (one, other)):
+    if not (_can_be_parsed(one) and _can_be_parsed(other)):
         return False
     step = gold.step if isinstance(gold, Number) else given.step if isinstance(given, Number) else 0
     return _is_equal(one, other, float(step))
@@ -266,7 +274,7 @@ def _same_number(gold: Number, given: Number, form: Form) -> bool:
 
 
 def _is_endless(value: Fraction) -> bool:
-    """Whether a fraction has no end in decimals."""
+    """Whether the decimal expansion of a fraction does not end."""
     rest = value.denominator
     for prime in (2, 5):
         while rest % prime == 0:
@@ -282,6 +290,23 @@ def _latex(answer: Number | Expression) -> str:
     return str(value) if whole else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
+def _can_be_parsed(latex: str) -> bool:
+    """Whether a text may be an expression of bearable size: no prose, other characters or open brackets."""
+    if _PROSE.search(latex) or _FOREIGN.search(latex) or is_huge(latex):
+        return False
+    open_brackets = ""
+    for match in _BRACKET.finditer(latex):
+        if match[0] in _CLOSES:
+            open_brackets += match[0]
+        elif open_brackets and match[0] == _CLOSES[open_brackets[-1]]:
+            open_brackets = open_brackets[:-1]
+        else:
+            return False
+        if len(open_brackets) > _MAX_DEPTH:
+            return False
+    return not open_brackets
+
+
 @lru_cache(maxsize=20_000)
 def _is_expression(latex: str) -> bool:
     return bool(_call("is_readable", latex))
@@ -294,14 +319,14 @@ def _is_equal(gold: str, given: str, tolerance: float) -> bool:
 
 @lru_cache(maxsize=20_000)
 def _spelling(latex: str) -> str:
-    if _PROSE.search(latex) or is_huge(latex):
+    if not _can_be_parsed(latex):
         return latex
     return _call("spelling", latex) or latex
 
 
 @lru_cache(maxsize=20_000)
 def _ratio_sign(gold: str, given: str) -> int:
-    return 0 if is_huge(gold) or is_huge(given) else _call("ratio_sign", gold, given) or 0
+    return (_call("ratio_sign", gold, given) or 0) if _can_be_parsed(gold) and _can_be_parsed(given) else 0
 
 
 def _call(function: str, *arguments: object) -> Any:
