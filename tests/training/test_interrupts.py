@@ -79,32 +79,45 @@ def test_a_signal_ignored_at_the_end_of_a_block_stays_ignored():
         signal.signal(signal.SIGTERM, before)
 
 
-@EACH
-def test_a_signal_keeps_a_checkpoint_and_the_resumed_run_is_the_same(number, workplace, policy, capsys):
-    argv = ["train", "--model_name_or_path", str(policy), *SHORT[:6], "--max_steps", "60",
+def test_each_signal_keeps_a_checkpoint_and_the_resumed_run_is_the_same(workplace, policy, capsys):
+    """One run is stopped by each of the three in turn, and resumed; another is left alone."""
+    argv = ["--model_name_or_path", str(policy), *SHORT[:6], "--max_steps", "60",
             "--evaluation", "null", "--method.coef", "0.01", "--method.lr", "0.1"]  # fmt: skip
-    assert main([*argv, "--output_dir", "whole"]) == 0
-    stopped = subprocess.Popen(
-        [sys.executable, "-m", "aent.cli.main", *argv, "--output_dir", "stopped"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    metrics = Path("stopped/metrics.jsonl")
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    stopped.send_signal(number)
-    out, err = stopped.communicate(timeout=120)
-    assert stopped.returncode == 130, err
-    assert "Traceback" not in err
-    assert "aent train --resume stopped" in out
-    reached = rows("stopped")[-1]["step"]
-    assert 1 <= reached < 60
-    assert Path(f"stopped/checkpoint-{reached}/trainer_state.json").exists()
+    assert main(["train", *argv, "--output_dir", "whole"]) == 0
+    words = [*argv, "--output_dir", "stopped"]
+    for number in SIGNALS:
+        reached = stop(words, number)
+        words = ["--resume", "stopped"]
+    assert reached < 60
     capsys.readouterr()
     assert main(["train", "--resume", "stopped"]) == 0
     whole, resumed = rows("whole"), rows("stopped")
     assert [row["step"] for row in resumed] == [row["step"] for row in whole]
     for key in ("aent/coef", "aent/entropy", "reward"):
         assert [row.get(key) for row in resumed] == [row.get(key) for row in whole]
+
+
+def stop(words, number):
+    """Start or resume the run, send the signal once it has logged another step, and return the last step."""
+    metrics = Path("stopped/metrics.jsonl")
+    before = len(rows("stopped")) if metrics.exists() else 0
+    run = subprocess.Popen(
+        [sys.executable, "-m", "aent.cli.main", "train", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 240
+    while run.poll() is None and time.monotonic() < deadline:
+        if metrics.exists() and metrics.read_text().count('"loss"') > before:
+            break
+        time.sleep(0.01)
+    run.send_signal(number)
+    out, err = run.communicate(timeout=240)
+    assert run.returncode == 130, err
+    assert "Traceback" not in err
+    assert "aent train --resume stopped" in out
+    reached = rows("stopped")[-1]["step"]
+    assert reached >= 1
+    assert Path(f"stopped/checkpoint-{reached}/trainer_state.json").exists()
+    return reached

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from aent.errors import InputError
-from aent.runs.comparison import Comparison, load_entrants
 from aent.runs.recipe import load_recipe
 from aent.spec import take_flags, whole_number
+
+if TYPE_CHECKING:
+    from aent.runs.comparison import Comparison
 
 HELP = """\
 usage: aent compare RECIPE --methods A,B,... [--seeds 0-4] [FLAGS]
@@ -43,7 +46,9 @@ def main(argv: Sequence[str]) -> int:
     return compare(comparison, path, Console(), count)
 
 
-def _comparison(recipe: str, own: Mapping[str, str], flags: tuple[str, ...]) -> Comparison:
+def _comparison(recipe: str, own: Mapping[str, str], flags: tuple[str, ...]) -> "Comparison":
+    from aent.runs.comparison import Comparison, load_entrants
+
     if "methods" not in own:
         raise InputError("--methods is missing: give names, for instance --methods none,aent")
     entrants = load_entrants(own["methods"])

@@ -32,14 +32,14 @@ def train(argv: Sequence[str]) -> int:
         with stop.listening():  # a folder is created completely, so that the run can be resumed
             path = _on_main(lambda: RunFolder.create(request.output_dir, request.stem, run.recipe).path)
             run = build_run(run.recipe, path)
-        return _start(run, RunFolder(path), stop=stop.asked)
+        return _start(run, RunFolder(path), interrupted=stop.asked)
 
 
-def _start(run: Run, folder: RunFolder, *, stop: bool = False) -> int:
+def _start(run: Run, folder: RunFolder, *, interrupted: bool = False) -> int:
     run.console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
     hint = f"Continue with: aent train --resume {folder.path}"
     try:
-        if stop:
+        if interrupted:
             raise KeyboardInterrupt
         with _locked(folder):
             run.start(folder)
