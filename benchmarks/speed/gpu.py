@@ -14,7 +14,9 @@ not count, and it writes nothing unless --out says where.
 """
 
 import argparse
+import contextlib
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -75,9 +77,10 @@ def checks() -> list[Check]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the checks, print the table and return the exit code."""
     options = parsed(argv)
+    sys.path.insert(0, str(HERE))
     if options.dry:
         os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
-    sys.path.insert(0, str(HERE))
+        preload()
     from gpu_common import Place
 
     place = Place("cpu" if options.dry else "cuda", options.dry)
@@ -116,6 +119,13 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dry", action="store_true", help="toy sizes on a CPU, in Triton's interpreter")
     parser.add_argument("--out", type=Path, help="where results are appended")
     return parser.parse_args(argv)
+
+
+def preload() -> None:
+    """Import slow modules once for all checks. Not on a card, where they might start CUDA too early."""
+    for module in ("trl.trainer.utils", "trl.kernels", "step"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
 
 def run(check: Check, place: Any, seconds: float) -> dict[str, Any]:
