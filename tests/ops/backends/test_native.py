@@ -384,7 +384,7 @@ def test_without_numba_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "aent.ops.backends.native_kernels")
     monkeypatch.delattr(backends, "native_kernels")
-    with pytest.raises(InputError, match="needs numba, .* pip install numba"):
+    with pytest.raises(InputError, match=r"needs numba, .* pip install numba"):
         NATIVE.token_stats(torch.zeros(2, 3), torch.tensor([0, 0]), Full(), 1.0)
 
 
