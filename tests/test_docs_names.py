@@ -38,7 +38,8 @@ FOREIGN = {
     "rush_hour spell_backward",
     "verl": "clip_ratio_c clip_ratio_low gpu_memory_utilization grad_clip loss_agg_mode max_prompt_length "
     "max_response_length norm_adv_by_std_in_grpo ppo_epochs ppo_mini_batch_size test_freq total_epochs "
-    "train_batch_size use_kl_in_reward use_kl_loss use_remove_padding warmup_style",
+    "train_batch_size use_kl_in_reward use_kl_loss use_remove_padding warmup_style model_engine "
+    "parameter_sync_step rollout_correction use_v1 TransferQueue",
     "transformers, PEFT and accelerate": "create_model_card lm_head modules_to_save target_modules "
     "trainable_token_indices transformer_layer_cls_to_wrap",
     "vLLM and Liger": "tensor_parallel_size FusedLinearScaledCrossEntropy",
@@ -49,6 +50,8 @@ FOREIGN = {
 }
 """Names of others that the pages mention, by owner."""
 FOREIGN_NAMES = {name for names in FOREIGN.values() for name in names.split()}
+NOT_MODULES = ("aent.head", "aent.json")
+"""A setting in verl's configuration, and a file in verl's checkpoints."""
 WRITTEN = ("benchmarks/speed/gpu.jsonl",)
 """Files that a command writes, so that they need not exist."""
 WITH_RECIPE = ("train", "compare", "plan", "calibrate")
@@ -116,7 +119,8 @@ def help_text(command: str) -> str:
 
 def wrong_modules(code: str) -> Iterator[str]:
     """Dotted names of aent that lead nowhere. Nothing is imported, as verl need not be installed."""
-    return (name for name in re.findall(r"(?<![\w./-])aent(?:\.\w+)+", code) if not exists(name))
+    names = re.findall(r"(?<![\w./-])aent(?:\.\w+)+", code)
+    return (name for name in names if name not in NOT_MODULES and not exists(name))
 
 
 def exists(name: str) -> bool:
