@@ -12,6 +12,14 @@ def content(*folders):
     return content_of_runs([StoredRun.read(folder) for folder in folders])
 
 
+def test_a_whole_number_that_an_earlier_version_kept_as_a_float_is_no_difference(make_run):
+    found = content(
+        make_run("old", seed=3, trainer={"warmup_steps": 10.0}),
+        make_run("new", seed=4, trainer={"warmup_steps": 10}),
+    )
+    assert [(line.label, len(line.seeds)) for line in found.sections[0].lines] == [("none", 2)]
+
+
 def test_runs_that_differ_in_the_seed_are_one_line(make_run):
     found = content(
         make_run("a", seed=3),

@@ -78,9 +78,14 @@ def _by_method(runs: Sequence[StoredRun]) -> dict[tuple[str, str], list[StoredRu
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the settings by dotted names; 10.0 becomes 10, as earlier versions kept some numbers as floats."""
     flat: dict[str, Any] = {}
     for key, value in section.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            whole = isinstance(value, float) and value.is_integer()
+            flat[f"{prefix}{key}"] = int(value) if whole else value
     return flat
 
 
