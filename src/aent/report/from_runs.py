@@ -78,7 +78,7 @@ def _by_method(runs: Sequence[StoredRun]) -> dict[tuple[str, str], list[StoredRu
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the settings by dotted names; 10.0 becomes 10, as earlier versions kept some numbers as floats."""
+    """Return settings by dotted names; 10.0 becomes 10, as earlier versions kept some numbers as floats."""
     flat: dict[str, Any] = {}
     for key, value in section.items():
         if isinstance(value, Mapping):
