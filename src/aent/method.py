@@ -11,6 +11,7 @@ from torch import Tensor
 from aent.controllers import Controller
 from aent.ops import EntropySlopes
 from aent.ops.backend import statistics_dtype
+from aent.pieces import CONTROLLER, require_members
 from aent.subsets import Full, Subset
 
 Edge = float | Float[Tensor, "batch tokens"]
@@ -60,6 +61,11 @@ class Tokens:
     """
     mask: Float[Tensor, "batch tokens"]
     """1 for tokens that count; 0 for padding, masked truncated completions and the output of tools."""
+    old_entropy: Float[Tensor, "batch tokens"] | None = None
+    """Entropy over the whole vocabulary under the policy of `old_logp`, for `Method.needs_old_entropy`.
+
+    None if that is the policy being trained, as in the first step on a batch of rollouts.
+    """
     ref_logp: Float[Tensor, "batch tokens"] | None = None
     """Log-probability under the reference policy; None if the host keeps none (``beta`` is 0)."""
     group_reward: Float[Tensor, " batch"] | None = None
@@ -114,6 +120,9 @@ class Method:
 
     The parts are pure functions, listed in the order in which they act (see `aent.objective`). Trainers
     copy the controller, so several trainers can share one method.
+
+    Raises:
+        InputError: if the subset or the controller lacks a member that trainers rely on.
     """
 
     name: str
@@ -142,7 +151,14 @@ class Method:
     """
     needs_clip: bool = False
     """Whether the method acts on the clipping of single tokens, so that the algorithm must clip them."""
+    needs_old_entropy: bool = False
+    """Whether the method reads `Tokens.old_entropy`."""
     paper: Paper | None = None
+
+    def __post_init__(self) -> None:
+        require_members(f"the subset of method {self.name!r}", self.subset, ("cut",))
+        if self.controller is not None:
+            require_members(f"the controller of method {self.name!r}", self.controller, CONTROLLER)
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -8,7 +8,8 @@
 4. Measurement: `entropy_sum` adds up the entropy that updates the controller.
 
 How the coefficient moves is in `aent.controllers`, the entropy itself in `aent.ops`. The policy-gradient
-loss stays with the host.
+loss stays with the host. What a method's parts return is checked here, once: every shape must be exact and
+every number finite, or an `InputError` names the part and the method.
 """
 
 from collections.abc import Callable
@@ -18,12 +19,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from aent.errors import InputError
 from aent.method import Edge, Method, Rollouts, Tokens
+from aent.pieces import checked_edges, checked_values
 
 
 def changed_rewards(method: Method, rollouts: Rollouts) -> Float[Tensor, "groups size"]:
     """Return the rewards to train on: the method's, or those of the rollouts if it has none."""
-    return rollouts.rewards if method.rewards is None else method.rewards(rollouts)
+    if method.rewards is None:
+        return rollouts.rewards
+    return _per_completion("rewards", method, method.rewards(rollouts), rollouts)
 
 
 def rollout_advantages(
@@ -37,7 +42,7 @@ def rollout_advantages(
     """
     rollouts = replace(rollouts, rewards=changed_rewards(method, rollouts))
     if method.group_advantages is not None:
-        return method.group_advantages(rollouts)
+        return _per_completion("group_advantages", method, method.group_advantages(rollouts), rollouts)
     return baseline(rollouts.rewards)
 
 
@@ -46,7 +51,7 @@ def token_advantages(method: Method, tokens: Tokens) -> Float[Tensor, "batch tok
     if method.token_advantages is None:
         return tokens.advantages
     with torch.no_grad():
-        return method.token_advantages(tokens)
+        return _per_token("token_advantages", method, method.token_advantages(tokens), tokens)
 
 
 def clip_edges(method: Method, tokens: Tokens) -> tuple[Edge, Edge]:
@@ -54,7 +59,7 @@ def clip_edges(method: Method, tokens: Tokens) -> tuple[Edge, Edge]:
     if method.clip is None:
         return tokens.clip
     with torch.no_grad():
-        return method.clip(tokens)
+        return checked_edges(_name("clip", method), method.clip(tokens), tokens.mask.shape)
 
 
 def with_terms(
@@ -75,9 +80,11 @@ def with_terms(
     """
     loss = policy_loss
     if method.penalty is not None:
-        loss = loss + host_mean(method.penalty(replace(tokens, entropy=tokens.entropy.detach())))
+        penalty = method.penalty(replace(tokens, entropy=tokens.entropy.detach()))
+        loss = loss + host_mean(_per_token("penalty", method, penalty, tokens))
     if method.bonus is not None and method.controller is not None and tokens.coef != 0:
-        loss = loss - masked_sum(method.bonus(tokens), tokens.mask) / count
+        bonus = _per_token("bonus", method, method.bonus(tokens), tokens)
+        loss = loss - masked_sum(bonus, tokens.mask) / count
     return loss
 
 
@@ -91,7 +98,14 @@ def entropy_sum(method: Method, tokens: Tokens) -> tuple[Float[Tensor, ""], Floa
     with torch.no_grad():
         if method.measure is None:
             return masked_sum(tokens.entropy, tokens.mask), tokens.mask.sum()
-        return method.measure(tokens)
+        pair = method.measure(tokens)
+    what = _name("measure", method)
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise InputError(
+            f"{what} returned a {type(pair).__name__}; return a pair (sum of entropies, weight behind it)"
+        )
+    entropy, weight = (checked_values(what, value, (), "a single number") for value in pair)
+    return entropy, weight
 
 
 def first_order_effect(
@@ -120,6 +134,20 @@ def first_order_effect(
         per_nat = method.bonus(replace(tokens, coef=1.0, entropy=torch.ones_like(tokens.entropy)))
         push = masked_sum(per_nat * slopes.square, tokens.mask) / count
     return pull, push
+
+
+def _name(part: str, method: Method) -> str:
+    return f"{part} of method {method.name!r}"
+
+
+def _per_token(part: str, method: Method, values: Tensor, tokens: Tokens) -> Float[Tensor, "batch tokens"]:
+    return checked_values(_name(part, method), values, tokens.mask.shape, "(batch, tokens)")
+
+
+def _per_completion(
+    part: str, method: Method, values: Tensor, rollouts: Rollouts
+) -> Float[Tensor, "groups size"]:
+    return checked_values(_name(part, method), values, rollouts.rewards.shape, "(groups, size)")
 
 
 def masked_sum(

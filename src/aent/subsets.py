@@ -60,6 +60,29 @@ class Subset(Protocol):
         ...
 
 
+def cut_of(subset: Subset, logits: Float[Tensor, "rows vocab"]) -> Cut | None:
+    """Cut rows of logits with a subset, and check the result, which may come from a user's own code.
+
+    Raises:
+        InputError: if `cut` returned neither None nor a `Cut` with one threshold and one share a row.
+    """
+    cut = subset.cut(logits)
+    if cut is None:
+        return None
+    what = f"cut(logits) of {type(subset).__name__} returned"
+    if not isinstance(cut, Cut):
+        raise InputError(
+            f"{what} a {type(cut).__name__}; return aent.subsets.Cut(threshold, share), or None to keep "
+            "every token. Without ties, share is torch.ones_like(threshold)"
+        )
+    shape = (*logits.shape[:-1], 1)
+    for name, values in zip(Cut._fields, cut, strict=True):
+        if not isinstance(values, Tensor) or values.shape != shape:
+            found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise InputError(f"{what} a {name} of {found}; it must be a tensor of shape {shape}: one per row")
+    return cut
+
+
 class Rule(NamedTuple):
     """What a subset keeps of a vocabulary, in the terms that kernels know."""
 

@@ -1,10 +1,10 @@
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from aent.errors import InputError
-from aent.tasks import TASKS, Chain, Countdown, MathTask, load_task
+from aent.tasks import TASKS, Chain, Countdown, MathTask, Task, load_task
 
 
 @pytest.fixture
@@ -82,3 +82,21 @@ def test_fields_that_fit():
     assert load_task("chain", noise=0).noise == 0
     assert load_task("math", system=None, train=None) == MathTask(train=None)
     assert load_task("reasoning-gym", config={"max_terms": 4}).config == {"max_terms": 4}
+
+
+def test_a_task_without_its_members_says_which(monkeypatch):
+    class Half(Task):
+        name = "half"
+
+        def score(self, completion, row):
+            return 0.0
+
+    class Nameless(Half):
+        dataset = gold = wrong = answer = lambda self, *_: None
+
+    del Half.name
+    monkeypatch.setitem(sys.modules, "half_for_test", SimpleNamespace(Half=Half, instance=Nameless()))
+    with pytest.raises(InputError, match="is Half, which has no name, answer, dataset, gold, wrong; define"):
+        load_task("half_for_test.Half")
+    with pytest.raises(InputError, match="is Nameless, which has no name; define"):
+        load_task("half_for_test.instance")

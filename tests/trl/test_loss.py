@@ -5,7 +5,7 @@ import torch
 from stepping import gradient, naive_clamped_entropy, rollout, weights
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from aent import Fixed, Fraction, Method
+from aent import Fixed, Fraction, InputError, Method
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
 
 GRPO = (AEntGRPOTrainer, AEntGRPOConfig, GRPOTrainer, GRPOConfig)
@@ -180,3 +180,27 @@ def test_with_one_ratio_per_completion_a_weight_multiplies_its_tokens_gradient(n
     expected = gradient(trainer, -(inputs["advantages"] * ratio * weighted).mean())
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+
+
+@BOTH
+def test_token_advantages_of_one_row_are_refused_instead_of_broadcast(kind, build, options):
+    trainer_class, config, _, _ = kind
+    method = Method(name="mine", token_advantages=lambda tokens: tokens.advantages[:1])
+    trainer = build(trainer_class, config, options, method=method)
+    with pytest.raises(InputError, match=r"token_advantages of method 'mine' .*\(1, 8\).*here \(16, 8\)"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("coef", [float("nan"), float("inf"), torch.tensor(0.1)], ids=str)
+def test_a_coefficient_that_is_no_finite_number_stops_before_the_next_step(coef, build, options):
+    class Diverging(Fixed):
+        def update(self, entropy):
+            self.coef = coef
+            return coef
+
+    method = Method(name="mine", controller=Diverging(coef=0.1))
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=method)
+    with pytest.raises(InputError, match="the coefficient of method 'mine' is"):
+        trainer.train()
+    assert trainer.state.global_step == 1
+    assert weights(trainer).isfinite().all()

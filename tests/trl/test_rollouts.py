@@ -1,10 +1,14 @@
 """What is done once per batch of rollouts."""
 
-import pytest
-import torch
-from stepping import rollout
+import shutil
+from pathlib import Path
 
-from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
+import pytest
+import tiny
+import torch
+from stepping import logged, rollout, weights
+
+from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
 from aent.trl.rollouts import filled, solved
 
 
@@ -49,3 +53,35 @@ def test_every_completion_has_the_share_of_its_own_group(build, options):
     found = sorted(zip(inputs["advantages"].tolist(), inputs["aent_solved"].tolist(), strict=True))
     assert shares.unique().numel() > 1
     assert torch.tensor(found) == pytest.approx(torch.tensor(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("update", ["step", "rollout"])
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [(AEntGRPOTrainer, AEntGRPOConfig), (AEntRLOOTrainer, AEntRLOOConfig)],
+    ids=["grpo", "rloo"],
+)
+def test_resuming_within_a_batch_of_rollouts_gives_the_same_run(
+    kind, config, update, build, options, tmp_path
+):
+    """Each batch serves four steps; the checkpoint is written after two steps on the second batch."""
+    options |= {"steps_per_generation": 2, "num_iterations": 2, "per_device_train_batch_size": 8}
+    options |= {"max_steps": 10, "save_strategy": "steps", "save_steps": 6, "aent_update": update}
+    whole = build(kind, config, options, method=tiny.MOVING)
+    whole.train()
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(Path(options["output_dir"]) / "checkpoint-6", elsewhere / "checkpoint-6")
+    resumed = build(kind, config, options | {"output_dir": str(elsewhere)}, method=tiny.MOVING)
+    resumed.train(resume_from_checkpoint=str(elsewhere / "checkpoint-6"))
+    assert len(set(logged(whole, "aent/coef"))) == (10 if update == "step" else 3)
+    for key in ("aent/coef", "loss", "reward"):
+        assert logged(resumed, key) == logged(whole, key)
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_rollouts_are_stored_only_while_steps_on_them_are_left(build, options):
+    options |= {"steps_per_generation": 2, "per_device_train_batch_size": 8}
+    options |= {"max_steps": 4, "save_strategy": "steps", "save_steps": 1}
+    build(AEntGRPOTrainer, AEntGRPOConfig, options, method=tiny.MOVING).train()
+    files = {int(f.parent.name[11:]) for f in Path(options["output_dir"]).glob("*/aent_rollouts_0_of_1.pt")}
+    assert files == {1, 3}

@@ -39,7 +39,7 @@ def load_task(given: str | Mapping[str, Any], **fields: Any) -> Task:
 
     Raises:
         InputError: if the name or a field is unknown, a value does not have its field's type, or
-            the dotted path does not point to a task.
+            the dotted path does not point to a task with all its members.
     """
     settings = {"name": given} if isinstance(given, str) else dict(given)
     name = settings.pop("name", None)
@@ -52,7 +52,18 @@ def load_task(given: str | Mapping[str, Any], **fields: Any) -> Task:
         raise InputError(
             f"{name!r} is {target!r}, not a task; point to a subclass of aent.tasks.Task or an instance."
         )
+    _require_members(name, target)
     settings |= fields
     if isinstance(target, type):
         return call(f"task {name!r}", target, settings)
     return with_fields(f"task {name!r}", target, settings)
+
+
+def _require_members(name: str, task: Task | type[Task]) -> None:
+    cls = task if isinstance(task, type) else type(task)
+    missing = [*([] if hasattr(task, "name") else ["name"]), *sorted(cls.__abstractmethods__)]
+    if missing:
+        raise InputError(
+            f"task {name!r} is {cls.__name__}, which has no {', '.join(missing)}; define what "
+            "aent.tasks.Task lists, see docs/tasks.md"
+        )

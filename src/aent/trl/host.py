@@ -96,6 +96,14 @@ class Host(Protocol):
         """Return the loss of a micro-batch."""
         ...
 
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Write the state of this rank into a checkpoint."""
+        ...
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Restore the state of this rank from a checkpoint, before the first step."""
+        ...
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -217,6 +225,11 @@ def group_baseline(
         flat = advantages.flatten()
         advantages = (advantages - flat.nanmean()) / (nanstd(flat) + 1e-4)
     return torch.where(others > 0, advantages, torch.nan)
+
+
+def passes_per_rollouts(host: Host) -> int:
+    """Return how many micro-batches are trained on one batch of rollouts, over all iterations."""
+    return host.args.steps_per_generation * host.args.num_iterations
 
 
 def reduced(accelerator: Accelerator, values: Tensor, reduction: str = "sum") -> Tensor:

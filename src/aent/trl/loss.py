@@ -26,7 +26,7 @@ from aent.objective import (
 from aent.ops import EntropySlopes
 from aent.trl.head import EntropyHead, Recorded
 from aent.trl.host import Host, Kind, gather_all, host_mean, token_mask
-from aent.trl.rollouts import GROUP_REWARD, OLD_LOGP, SOLVED, RolloutScores
+from aent.trl.rollouts import GROUP_REWARD, OLD_ENTROPY, OLD_LOGP, SOLVED, RolloutScores
 from aent.trl.window import Sums, Window
 
 
@@ -126,6 +126,7 @@ class MethodLoss:
             slopes=slopes if host.model.training else None,
             advantages=(advantages if advantages.dim() == 2 else advantages[:, None]).expand_as(logp),
             mask=mask,
+            old_entropy=inputs.get(OLD_ENTROPY),
             ref_logp=inputs.get("ref_per_token_logps"),
             group_reward=inputs.get(GROUP_REWARD),
             solved=inputs.get(SOLVED),

@@ -7,6 +7,7 @@ those of all ranks.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,12 +22,14 @@ from aent.trl.host import (
     Kind,
     gathered,
     group_baseline,
+    passes_per_rollouts,
     reduced,
     summed_rewards,
     token_mask,
 )
 
 OLD_LOGP, GROUP_REWARD, SOLVED = "aent_old_logp", "aent_group_reward", "aent_solved"
+OLD_ENTROPY = "aent_old_entropy"
 """Columns added to the rollouts, which TRL shuffles and splits with the rest."""
 
 
@@ -44,6 +47,7 @@ class RolloutScores:
         self.tokens_per_rank = 1.0
         """Tokens that count in the current batch of rollouts, divided by the number of ranks."""
         self._logps: list[Float[Tensor, "batch tokens"]] | None = None
+        self._old_entropy: Float[Tensor, "batch tokens"] | None = None
         self._buffer: Any = None
 
     @contextmanager
@@ -55,8 +59,17 @@ class RolloutScores:
         finally:
             self._logps = None
 
-    def note(self, logp: Float[Tensor, "batch tokens"]) -> None:
+    @property
+    def wants_entropy(self) -> bool:
+        """Whether the next scoring pass is the old policy's and the method needs its entropy."""
+        return self.method.needs_old_entropy and self._logps == []
+
+    def note(
+        self, logp: Float[Tensor, "batch tokens"], entropy: Float[Tensor, "batch tokens"] | None
+    ) -> None:
         """Keep the result of a scoring pass, if within `recording`."""
+        if self.wants_entropy:
+            self._old_entropy = entropy
         if self._logps is not None:
             self._logps.append(logp)
 
@@ -64,6 +77,8 @@ class RolloutScores:
         """Add the columns the loss needs to a batch of rollouts, and put in the method's advantages."""
         if "old_per_token_logps" not in output and "old_logps" in output:  # RLOO stores only their sums
             output[OLD_LOGP] = logps[0]
+        if self.method.needs_old_entropy and ("old_per_token_logps" in output or OLD_LOGP in output):
+            output[OLD_ENTROPY] = self._old_entropy
         rewards = self.grouped()
         if rewards.size(1) > 1:
             known = filled(rewards)
@@ -94,6 +109,29 @@ class RolloutScores:
         count = torch.stack([token_mask(batch).sum() for batch in buffer]).sum()
         total = reduced(host.accelerator, count.float()).item()
         self.tokens_per_rank = max(total, 1.0) / host.accelerator.num_processes
+
+    def save(self, checkpoint: Path) -> None:
+        """Store the buffered rollouts, unless all steps on them are done.
+
+        TRL stores none. A run resumed in the middle of a batch would generate another one, and its later
+        batches would begin at other steps.
+        """
+        host = self.host
+        if host._step % passes_per_rollouts(host) != 0:
+            torch.save({"step": host._step, "rollouts": host._buffered_inputs}, self._file(checkpoint))
+
+    def load(self, checkpoint: Path) -> None:
+        """Restore what `save` stored, if anything, and continue in the middle of the batch."""
+        file = self._file(checkpoint)
+        if file.exists():
+            saved = torch.load(file, map_location=self.host.accelerator.device, weights_only=True)
+            self.host._step, self.host._buffered_inputs = saved["step"], saved["rollouts"]
+
+    def _file(self, checkpoint: Path) -> Path:
+        """The file of this rank; another number of ranks finds none, and generates anew."""
+        accelerator = self.host.accelerator
+        name = f"aent_rollouts_{accelerator.process_index}_of_{accelerator.num_processes}.pt"
+        return checkpoint / name
 
     def _set_advantages(
         self, output: dict[str, Any], rewards: Float[Tensor, "groups size"], kl: Tensor | None

@@ -5,6 +5,7 @@ What happens in a hook is in `rollouts` (once per batch of rollouts), `loss` (on
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor
@@ -130,8 +131,10 @@ class AEntMixin:
         return self._aent_loss.with_terms(loss, micro)
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **keywords: Any) -> tuple[Tensor, Any, Any]:
+        if self._aent_rollouts.wants_entropy:
+            keywords["compute_entropy"] = True
         logp, full, aux = super()._get_per_token_logps_and_entropies(*args, **keywords)  # type: ignore[misc]
-        self._aent_rollouts.note(logp)
+        self._aent_rollouts.note(logp, full)
         return self._aent_loss.before_loss(logp, full), full, aux
 
     # Once per optimizer step
@@ -144,6 +147,18 @@ class AEntMixin:
         if window.ends(host):
             window.close(host.accelerator).log(metrics)
             self._aent_switch_head()
+
+    # Checkpoints, which hold the rollouts of each rank beside the state of its random numbers
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)  # type: ignore[misc]
+        if self.method.parts:
+            self._aent_rollouts.save(Path(output_dir))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)  # type: ignore[misc]
+        if self.method.parts and checkpoint is not None:
+            self._aent_rollouts.load(Path(checkpoint))
 
     def _aent_restore(self, state: Mapping[str, Any]) -> None:
         self._aent_window.load_state_dict(state)

@@ -17,7 +17,8 @@ from torch import Tensor
 from aent.controllers import Effect, Foresighted
 from aent.errors import InputError
 from aent.method import Method
-from aent.trl.host import Host, reduced
+from aent.pieces import finite_coefficient, require_state
+from aent.trl.host import Host, passes_per_rollouts, reduced
 
 Value = TypeVar("Value", Float[Tensor, ""], float)
 
@@ -72,15 +73,22 @@ class Window:
     def __init__(self, method: Method):
         self.method = method.name
         self.controller = copy.deepcopy(method.controller)
+        if self.controller is not None:
+            require_state(f"the controller of method {method.name!r}", self.controller)
         self.last_entropy: float | None = None
         """What the controller saw last; None before the first window."""
         self._sums = torch.zeros(len(Sums._fields))
-        self._rollouts = 0
 
     @property
     def coef(self) -> float:
-        """The coefficient in force; 0 without a controller."""
-        return 0.0 if self.controller is None else self.controller.coef
+        """The coefficient in force; 0 without a controller.
+
+        Raises:
+            InputError: if it is not a finite number.
+        """
+        if self.controller is None:
+            return 0.0
+        return finite_coefficient(f"method {self.method!r}", self.controller.coef)
 
     @property
     def band(self) -> tuple[float, float] | None:
@@ -107,11 +115,10 @@ class Window:
 
     def ends(self, host: Host) -> bool:
         """Whether the window ends with this optimizer step: always, or with the batch of rollouts."""
-        rollouts = host._step // (host.args.steps_per_generation * host.args.num_iterations)
-        if getattr(host.args, "aent_update", "step") == "rollout" and rollouts == self._rollouts:
-            return False
-        self._rollouts = rollouts
-        return True
+        if getattr(host.args, "aent_update", "step") == "step":
+            return True
+        passes, before = passes_per_rollouts(host), host._step - host.current_gradient_accumulation_steps
+        return host._step // passes > before // passes
 
     def close(self, accelerator: Accelerator) -> Reading:
         """Read the window on all ranks, move the coefficient, and start a new window.
