@@ -83,8 +83,8 @@ def train(spec, seed=0):
         error = (answers.sum(1) - questions).abs()
         rewards = (0.3 * torch.exp(-error / 10) + 0.7 * (error == 0)).view(-1, SAMPLES)
         with torch.no_grad():
-            old_logp = token_stats(policy(questions, answers), answers).logp
-        mean_logp = old_logp.mean(1).view(-1, SAMPLES)
+            old = token_stats(policy(questions, answers), answers)
+        mean_logp = old.logp.mean(1).view(-1, SAMPLES)
         rollouts = Rollouts(rewards=rewards, mean_logp=lambda logp=mean_logp: logp)
         advantages = rollout_advantages(method, rollouts, group_baseline).view(-1, 1).expand(-1, LENGTH)
 
@@ -92,8 +92,9 @@ def train(spec, seed=0):
             stats = token_stats(policy(questions, answers), answers, subset=method.subset)
             tokens = Tokens(
                 logp=stats.logp,
-                old_logp=old_logp,
+                old_logp=old.logp,
                 entropy=stats.entropy,
+                old_entropy=old.entropy,
                 advantages=advantages,
                 mask=mask,
                 remaining=1 - step / (STEPS + 1),

@@ -44,7 +44,9 @@ def test_own_loop_keeps_the_entropy_with_aent_and_earns_the_reward(capsys):
     assert float(rows[0][1]) < 0.1  # the reward before the first step
 
 
-@pytest.mark.parametrize("spec", ["clip-higher", "ce-gppo", "qae", "siren", "stare", "entropic"])
+@pytest.mark.parametrize(
+    "spec", ["clip-higher", "ce-gppo", "qae", "siren", "stare", "entropic", "bapo", "erc"]
+)
 def test_own_loop_trains_with_every_kind_of_part(spec, monkeypatch):
     example = runpy.run_path(str(EXAMPLES / "own_loop.py"))
     monkeypatch.setitem(example["train"].__globals__, "STEPS", 3)

@@ -12,6 +12,7 @@ from aent.controllers import (
     Band,
     Controller,
     Cosine,
+    Doubling,
     Dual,
     Fixed,
     Gate,
@@ -20,6 +21,7 @@ from aent.controllers import (
     Share,
     Sides,
     SignStep,
+    Steps,
     Track,
 )
 from aent.errors import InputError
@@ -29,6 +31,7 @@ MAKE = {
     "Anchor": lambda: Anchor(level=0.1),
     "Band": lambda: Band(coef=0.1, low=1.0, high=2.0, lr=0.1, coef_min=0.05, coef_max=0.2, warmup=3),
     "Cosine": lambda: Cosine(start=0.1, end=0.0, steps=9),
+    "Doubling": lambda: Doubling(coef=0.1, coef_min=0.01, coef_max=0.3),
     "Dual": lambda: Dual(coef=0.1, target=0.5, lr=0.3),
     "Fixed": lambda: Fixed(coef=0.1),
     "Gate": lambda: Gate(target=0.5),
@@ -38,6 +41,7 @@ MAKE = {
     "Share": lambda: Share(coef=0.1, share=0.4, lr=0.3),
     "Sides": lambda: Sides(low=0.3, high=0.5, low_end=0.1, high_end=0.2, steps=9),
     "SignStep": lambda: SignStep(**SIGN),
+    "Steps": lambda: Steps(coef=0.1, target=0.5, delta=0.1, coef_min=0.0, coef_max=0.3),
     "Track": Track,
 }
 MOVED_BY_ENTROPY = sorted(set(MAKE) - {"Cosine", "Fixed", "Linear"})

@@ -95,3 +95,7 @@ def test_a_batch_without_tokens_is_left_alone():
 def test_bad_arguments_say_what_is_allowed(arguments, message):
     with pytest.raises(InputError, match=message):
         clip_cov(**arguments)
+
+
+def test_both_edges_can_be_set():
+    assert clip_cov(epsilon=0.1, epsilon_high=0.3).options == {"epsilon": 0.1, "epsilon_high": 0.3}

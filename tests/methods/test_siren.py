@@ -117,3 +117,10 @@ def test_what_it_needs_is_named(tokens, added):
         added(siren(controller={"name": "fixed", "coef": 0.1}), replace(tokens, coef=0.1))
     with pytest.raises(InputError, match=r"quantile=1.0 must be at least 0 and below 1"):
         siren(quantile=1.0)
+
+
+def test_with_a_band_the_distance_is_the_one_outside_it(tokens, added):
+    """P = 0.7: 0.2 * (0.7 - 0.5)^2 above a band, 0.2 * (0.7 - 0.9)^2 below one, 0 inside."""
+    for band, distance in (((0.3, 0.5), 0.2), ((0.9, 1.2), 0.2), ((0.5, 0.8), 0.0)):
+        seen = replace(tokens, coef=0.2, band=band)
+        assert added(siren(quantile=0.5), seen).item() == pytest.approx(0.2 * distance**2, abs=1e-7)

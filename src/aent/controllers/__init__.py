@@ -15,6 +15,7 @@ from aent.controllers.gates import Gate, Sides
 from aent.controllers.pi import PI
 from aent.controllers.schedule import Cosine, Linear
 from aent.controllers.sign import SignStep
+from aent.controllers.steps import Doubling, Steps
 from aent.controllers.track import Track
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Band",
     "Controller",
     "Cosine",
+    "Doubling",
     "Dual",
     "Effect",
     "Fixed",
@@ -34,6 +36,7 @@ __all__ = [
     "Share",
     "Sides",
     "SignStep",
+    "Steps",
     "Track",
 ]
 
@@ -41,6 +44,7 @@ CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "anchor": Anchor,
     "band": Band,
     "cosine": Cosine,
+    "doubling": Doubling,
     "dual": Dual,
     "fixed": Fixed,
     "gate": Gate,
@@ -50,6 +54,7 @@ CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "share": Share,
     "sides": Sides,
     "sign-step": SignStep,
+    "steps": Steps,
     "track": Track,
 }
 """The controllers that a recipe can name."""

@@ -34,8 +34,9 @@ def archer(*, quantile: float = 0.8, clip: float = 0.2, clip_above: float = 0.5,
     Source: Archer (arXiv 2507.15778). Defaults and quantile are from the authors' code, where the names of
     the two masks are swapped. Two facts were read only in copies of that code: H is the trained policy's
     entropy, and KL_t is averaged over the other tokens only, so their 0.001 equals 0.00125 here, where the
-    average is over all tokens. Their scripts also clamp KL_t at 10, take 3 epochs on each batch of rollouts and cap the loss of a token with A < 0 at 10 |A| (clip ratio c); in TRL
-    the last two are ``num_iterations=3`` and ``delta=10``.
+    average is over all tokens. Their scripts also clamp KL_t at 10, take 3 epochs on each batch of rollouts
+    and cap the loss of a token with A < 0 at 10 |A| (clip ratio c). In TRL, the last two are the options
+    ``num_iterations=3`` and ``delta=10``.
 
     Raises:
         InputError: if `quantile` is not in [0, 1], a clip is negative, or `kl` is negative or not finite.

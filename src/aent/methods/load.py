@@ -12,7 +12,9 @@ from aent.methods.aent import aent
 from aent.methods.aent_auto import aent_auto
 from aent.methods.aer import aer
 from aent.methods.archer import archer
+from aent.methods.bapo import bapo
 from aent.methods.ce_gppo import ce_gppo
+from aent.methods.clip_b import clip_b
 from aent.methods.clip_cov import clip_cov
 from aent.methods.clip_higher import clip_higher
 from aent.methods.cosine_bonus import cosine_bonus
@@ -20,18 +22,22 @@ from aent.methods.entrocraft import entrocraft
 from aent.methods.entropic import entropic
 from aent.methods.entropy_advantage import entropy_advantage
 from aent.methods.entropy_bonus import entropy_bonus
+from aent.methods.erc import erc
 from aent.methods.forking_tokens import forking_tokens
 from aent.methods.kl_cov import kl_cov
 from aent.methods.lagrangian import lagrangian
 from aent.methods.linear_bonus import linear_bonus
+from aent.methods.mai_clip import mai_clip
 from aent.methods.none import none
 from aent.methods.pass_at_k import pass_at_k
 from aent.methods.qae import qae
+from aent.methods.repo_r import repo_r
 from aent.methods.sac import sac
 from aent.methods.siren import siren
 from aent.methods.skywork import skywork
 from aent.methods.stack import stacked
 from aent.methods.stare import stare
+from aent.methods.stare_adaptive import stare_adaptive
 from aent.methods.steer import steer
 from aent.methods.unlikeliness import unlikeliness
 from aent.methods.w_reinforce import w_reinforce
@@ -68,14 +74,20 @@ METHODS: dict[str, Callable[..., Method]] = {
     "qae": qae,
     "entropy-advantage": entropy_advantage,
     "stare": stare,
+    "stare-adaptive": stare_adaptive,
+    "repo-r": repo_r,
     "entrocraft": entrocraft,
     "forking-tokens": forking_tokens,
     "steer": steer,
     "clip-cov": clip_cov,
     "kl-cov": kl_cov,
+    "clip-b": clip_b,
+    "erc": erc,
     "clip-higher": clip_higher,
     "ce-gppo": ce_gppo,
     "archer": archer,
+    "mai-clip": mai_clip,
+    "bapo": bapo,
     "stack": stack,
 }
 

@@ -38,6 +38,7 @@ def stacked(methods: Sequence[Method]) -> Method:
             "bonus": controlled.bonus,
             "measure": controlled.measure,
             "needs_clip": any(m.needs_clip for m in methods),
+            "needs_old_entropy": any(m.needs_old_entropy for m in methods),
             "paper": controlled.paper,
         }
     )

@@ -59,16 +59,19 @@ class RolloutScores:
         finally:
             self._logps = None
 
-    @property
-    def wants_entropy(self) -> bool:
-        """Whether the next scoring pass is the old policy's and the method needs its entropy."""
-        return self.method.needs_old_entropy and self._logps == []
+    def wants_entropy(self, model: Any) -> bool:
+        """Whether a pass of this model scores with the old policy, and the method needs its entropy.
+
+        The old policy's pass is the first; if there is none, the first is that of a reference policy, which
+        may be the same model with its adapters switched off. `complete` then leaves the entropy out.
+        """
+        return self.method.needs_old_entropy and self._logps == [] and model is self.host.model
 
     def note(
         self, logp: Float[Tensor, "batch tokens"], entropy: Float[Tensor, "batch tokens"] | None
     ) -> None:
         """Keep the result of a scoring pass, if within `recording`."""
-        if self.wants_entropy:
+        if self._logps == []:
             self._old_entropy = entropy
         if self._logps is not None:
             self._logps.append(logp)

@@ -131,7 +131,7 @@ class AEntMixin:
         return self._aent_loss.with_terms(loss, micro)
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **keywords: Any) -> tuple[Tensor, Any, Any]:
-        if self._aent_rollouts.wants_entropy:
+        if self._aent_rollouts.wants_entropy(args[0]):
             keywords["compute_entropy"] = True
         logp, full, aux = super()._get_per_token_logps_and_entropies(*args, **keywords)  # type: ignore[misc]
         self._aent_rollouts.note(logp, full)

@@ -27,6 +27,15 @@ def refuse(config: Any, settings: Settings) -> None:
     _refuse_second_control(config, settings.method)
     _refuse_other_clipping(config, settings.method)
     _refuse_groups(config, settings.method)
+    _refuse_old_entropy(settings.method)
+
+
+def _refuse_old_entropy(method: Method) -> None:
+    if method.needs_old_entropy:
+        raise InputError(
+            f"method {method.name!r} compares entropies with those at rollout time, which aent does not keep "
+            "in verl; choose another method, or train with TRL"
+        )
 
 
 def _refuse_engine(config: Any, settings: Settings) -> None:
