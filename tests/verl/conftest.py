@@ -99,7 +99,7 @@ def micro_batch():
         return torch.nested.nested_tensor_from_jagged(rows, offsets)
 
     def make(*, logp, entropy, advantages, full_entropy=None, slopes=None, old_logp=None, mask=None,
-             step=None, tokens=None, ranks=1, rollouts=None, **fields):  # fmt: skip
+             step=None, tokens=None, ranks=1, rollouts=None, entropy_of_old=None, **fields):  # fmt: skip
         lengths = [len(row) for row in logp]
         leaves = {"log_probs": flat(logp).requires_grad_(), "entropy": flat(entropy).requires_grad_()}
         output = {k: whole(v, lengths) for k, v in leaves.items()}
@@ -115,6 +115,8 @@ def micro_batch():
             "advantages": jagged(advantages),
             **{name: jagged(rows) for name, rows in fields.items()},
         }
+        if entropy_of_old is not None:
+            tensors["entropy"] = jagged(entropy_of_old)
         data = tu.get_tensordict(tensors)
         state = {"coef": 0.0, "band": None, "last_entropy": None, "remaining": 1.0, **(step or {})}
         counts = {

@@ -132,6 +132,7 @@ def test_the_method_sees_what_verl_knows(actor, micro_batch):
     step = {"coef": 0.3, "band": (1.0, 2.0), "last_entropy": 1.5, "remaining": 0.25}
     columns = {"aent_solved": [[0.5], [1.0]], "aent_group_reward": [[-1.0], [1.0]]}
     per_token = {"ref_log_prob": [[-1.1, -2.2], [-3.3]], "rollout_is_weights": [[0.5, 2.0], [1.0]]}
+    per_token["entropy_of_old"] = [[0.25, 0.5], [0.75]]
     config = actor(clip_ratio_low=0.1, clip_ratio_high=0.3)
     run(own(penalty=penalty), config, micro_batch(**BATCH, **columns, **per_token, step=step))
     (tokens,) = seen
@@ -141,6 +142,7 @@ def test_the_method_sees_what_verl_knows(actor, micro_batch):
     assert tokens.entropy.tolist() == [[0.5, 1.0], [2.0, 0.0]]
     torch.testing.assert_close(tokens.ref_logp, torch.tensor([[-1.1, -2.2], [-3.3, 0.0]]))
     assert tokens.weight.tolist() == [[0.5, 2.0], [1.0, 0.0]]
+    assert tokens.old_entropy.tolist() == [[0.25, 0.5], [0.75, 0.0]]
     assert (tokens.solved.tolist(), tokens.group_reward.tolist()) == ([0.5, 1.0], [-1.0, 1.0])
     assert (tokens.coef, tokens.band, tokens.last_entropy, tokens.remaining) == (0.3, (1.0, 2.0), 1.5, 0.25)
     assert tokens.clip == (0.1, 0.3)
@@ -151,6 +153,7 @@ def test_what_verl_does_not_keep_is_none(actor, micro_batch):
     output, data, _ = micro_batch(**BATCH)
     tokens = MethodLoss(load_method("aent"), partial(ppo_loss, config=actor())).see(output, data, None)
     assert (tokens.ref_logp, tokens.solved, tokens.group_reward, tokens.slopes) == (None,) * 4
+    assert tokens.old_entropy is None
     assert tokens.weight == 1.0
 
 
@@ -173,6 +176,12 @@ def test_verl_logs_the_full_entropy_and_its_own_bonus_keeps_its_gradient(actor, 
     output, data, _ = micro_batch(**BATCH)
     _, metrics = MethodLoss(method, partial(ppo_loss, config=actor()))(output, data)
     assert metrics["actor/entropy_loss"].aggregate() == pytest.approx((0.75 + 1.25 + 2.5) / 3)
+
+
+def test_an_old_entropy_that_does_not_arrive_is_refused(actor, micro_batch):
+    output, data, _ = micro_batch(**BATCH)
+    with pytest.raises(InputError, match="'erc' needs the old policy's entropy; verl sent none"):
+        MethodLoss(load_method("erc"), partial(ppo_loss, config=actor()))(output, data)
 
 
 def test_a_batch_of_another_trainer_is_refused(actor, micro_batch):

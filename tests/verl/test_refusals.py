@@ -74,6 +74,12 @@ def test_changed_rewards_need_an_estimator_that_reads_the_sum(estimator, compose
     refuse(config, of({"name": "pass-at-k", "k": 2}))
 
 
+def test_the_old_policys_entropy_needs_its_forward_pass(compose):
+    refuse(compose(), of("erc"))
+    with pytest.raises(InputError, match=r"bypass_mode=True; set it to False"):
+        refuse(compose("algorithm.rollout_correction.bypass_mode=true"), of("erc"))
+
+
 def megatron(compose, *overrides):
     return compose("model_engine=megatron", f"{ACTOR}.strategy=megatron", *overrides)
 

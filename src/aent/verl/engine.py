@@ -146,7 +146,7 @@ class FromHead(FromLogits):
         columns = [*linear_token_stats(hidden[0], head.weight, targets, **settings)]
         if self.aent.slopes:
             columns += entropy_slopes(hidden[0].detach(), head.weight, targets, **settings)
-        self.aent_answer = torch.stack([column.float() for column in columns], -1)[None]
+        self.aent_answer = torch.stack([column[None].float() for column in columns], -1)
         return self.aent_answer
 
     def prepare_model_inputs(self, micro_batch: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -30,11 +30,11 @@ RELIED_ON: dict[str, tuple[str, ...]] = {
         "PPOTrainer._update_actor",
         "PPOTrainer.step",
     ),
-    "verl.trainer.ppo.utils": ("Role", "need_critic"),
+    "verl.trainer.ppo.utils": ("Role",),
     "verl.trainer.ppo.core_algos": ("agg_loss", "compute_policy_loss_vanilla"),
     "verl.utils.checkpoint.checkpoint_manager": ("find_latest_ckpt_path",),
     "verl.utils.metric": ("AggregationType", "Metric"),
-    "verl.utils.tensordict_utils": ("assign_non_tensor", "get_non_tensor_data", "get_tensordict"),
+    "verl.utils.tensordict_utils": ("get_non_tensor_data", "get_tensordict"),
     "verl.workers.engine_workers": (
         "ActorRolloutRefWorker.init_model",
         "TrainingWorker.set_loss_fn",

@@ -36,6 +36,8 @@ STEP, SOLVED, GROUP_REWARD = "aent", "aent_solved", "aent_group_reward"
 """What the driver adds to a batch: the state of the controller, and two numbers per rollout."""
 FULL_ENTROPY, SLOPES = "aent_full_entropy", "aent_slopes"
 """What the engine adds to its outputs."""
+OLD_ENTROPY = "entropy"
+"""Where verl keeps the entropy of the old policy, beside its log-probabilities."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class MethodLoss:
                 "entropy; train with trainer.v1.trainer_mode=aent_sync, aent_colocate_async or "
                 "aent_separate_async"
             )
+        if self.method.needs_old_entropy and OLD_ENTROPY not in data:
+            raise InputError(f"method {self.method.name!r} needs the old policy's entropy; verl sent none")
         slopes = model_output.get(SLOPES)
         weights = data.get("rollout_is_weights", None)
         return Tokens(
@@ -103,6 +107,7 @@ class MethodLoss:
             slopes=None if slopes is None else EntropySlopes(*no_padding_2_padding(slopes, data).unbind(-1)),
             advantages=_padded(data["advantages"]),
             mask=_padded(data["response_mask"]).float(),
+            old_entropy=_padded(data[OLD_ENTROPY]) if OLD_ENTROPY in data else None,
             ref_logp=_padded(data["ref_log_prob"]) if "ref_log_prob" in data else None,
             group_reward=_per_rollout(data, GROUP_REWARD),
             solved=_per_rollout(data, SOLVED),

@@ -27,14 +27,14 @@ def refuse(config: Any, settings: Settings) -> None:
     _refuse_second_control(config, settings.method)
     _refuse_other_clipping(config, settings.method)
     _refuse_groups(config, settings.method)
-    _refuse_old_entropy(settings.method)
+    _refuse_old_entropy(config, settings.method)
 
 
-def _refuse_old_entropy(method: Method) -> None:
-    if method.needs_old_entropy:
+def _refuse_old_entropy(config: Any, method: Method) -> None:
+    if method.needs_old_entropy and config.algorithm.rollout_correction.bypass_mode:
         raise InputError(
-            f"method {method.name!r} compares entropies with those at rollout time, which aent does not keep "
-            "in verl; choose another method, or train with TRL"
+            f"method {method.name!r} compares entropies with those of the old policy, which verl does not "
+            "compute with algorithm.rollout_correction.bypass_mode=True; set it to False"
         )
 
 

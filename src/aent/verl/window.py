@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from aent.controllers import Effect, Foresighted
 from aent.errors import InputError
 from aent.method import Method
+from aent.pieces import finite_coefficient, require_state
 
 PREFIX = "actor/aent/"
 """Where verl puts the metrics of `aent.verl.loss` on the driver."""
@@ -37,14 +38,22 @@ class Window:
     def __init__(self, method: Method):
         self.method = method.name
         self.controller = copy.deepcopy(method.controller)
+        if self.controller is not None:
+            require_state(f"the controller of method {method.name!r}", self.controller)
         self.last_entropy: float | None = None
         """What the controller saw last; None before its first update."""
         self._sums = Sums()
 
     @property
     def coef(self) -> float:
-        """The coefficient in force; 0 without a controller."""
-        return 0.0 if self.controller is None else self.controller.coef
+        """The coefficient in force; 0 without a controller.
+
+        Raises:
+            InputError: if it is not a finite number.
+        """
+        if self.controller is None:
+            return 0.0
+        return finite_coefficient(f"method {self.method!r}", self.controller.coef)
 
     @property
     def band(self) -> tuple[float, float] | None:

@@ -1,0 +1,232 @@
+"""From a recipe, which is written for TRL, to verl's options."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aent.algorithms import with_options
+from aent.errors import InputError
+
+ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+NO_DUAL_CLIP = 1_000_000.0
+"""A `clip_ratio_c` that no ratio reaches: TRL clips a negative advantage on one side only, unless told so."""
+TRL_DEFAULTS: Mapping[str, Any] = {
+    "beta": 0.0,
+    "epsilon": 0.2,
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 1e-6,
+    "loss_type": "dapo",
+    "max_completion_length": 256,
+    "num_generations": 8,
+    "num_iterations": 1,
+    "per_device_train_batch_size": 8,
+    "scale_rewards": "group",
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "max_grad_norm": 1.0,
+    "weight_decay": 0.0,
+}
+"""What TRL takes where a recipe is silent and verl would take something else; a test holds it to TRL."""
+ALGORITHMS: Mapping[str, tuple[str, ...]] = {
+    "grpo": ("algorithm.adv_estimator=grpo",),
+    "rloo": ("algorithm.adv_estimator=rloo",),
+    "ppo": ("algorithm.adv_estimator=gae",),
+    "a2c": ("algorithm.adv_estimator=gae",),
+    "reinforce++": ("algorithm.adv_estimator=reinforce_plus_plus_baseline",),
+    "gspo": ("algorithm.adv_estimator=grpo", f"{ACTOR}.policy_loss.loss_mode=gspo"),
+    "dr-grpo": ("algorithm.adv_estimator=grpo",),
+    "dapo": ("algorithm.adv_estimator=grpo",),
+    "cispo": ("algorithm.adv_estimator=grpo", f"{ACTOR}.policy_loss.loss_mode=cispo"),
+}
+"""verl's options for each algorithm, beside those that follow from the recipe's own."""
+AVERAGES: Mapping[str, str] = {
+    "grpo": "seq-mean-token-mean",
+    "bnpo": "token-mean",
+    "dapo": "token-mean",
+    "cispo": "token-mean",
+    "dr_grpo": "seq-mean-token-sum-norm",
+    "luspo": "seq-mean-token-sum",
+}
+"""verl's `loss_agg_mode` for TRL's `loss_type`."""
+RENAMED: Mapping[str, str] = {
+    "learning_rate": f"{ACTOR}.optim.lr",
+    "max_completion_length": "data.max_response_length",
+    "max_grad_norm": f"{ACTOR}.optim.clip_grad",
+    "max_steps": "trainer.total_training_steps",
+    "model_name_or_path": "actor_rollout_ref.model.path",
+    "num_generations": f"{ROLLOUT}.n",
+    "num_iterations": f"{ACTOR}.ppo_epochs",
+    "save_steps": "trainer.save_freq",
+    "seed": "data.seed",
+    "temperature": f"{ROLLOUT}.temperature",
+    "top_p": f"{ROLLOUT}.top_p",
+    "top_k": f"{ROLLOUT}.top_k",
+    "warmup_steps": f"{ACTOR}.optim.lr_warmup_steps",
+    "weight_decay": f"{ACTOR}.optim.weight_decay",
+    "gamma": "algorithm.gamma",
+    "lam": "algorithm.lam",
+    "epsilon": f"{ACTOR}.clip_ratio_low",
+}
+"""Options that are the same thing under another name."""
+SCHEDULES: Mapping[str, str] = {
+    "constant": "constant",
+    "constant_with_warmup": "constant",
+    "cosine": "cosine",
+}
+"""verl's learning-rate schedules by TRL's names."""
+OF_THE_HOST = ("logging_steps", "report_to", "disable_tqdm", "bf16", "fp16", "use_vllm", "output_dir")
+"""Options about TRL's own running, which have no counterpart to carry over."""
+
+
+@dataclass
+class Export:
+    """A command of verl."""
+
+    options: list[str]
+    """Overrides for ``python -m verl.trainer.main_ppo``."""
+    left_out: list[str] = field(default_factory=list)
+    """Options of the recipe that verl does not have, or that depend on your cluster."""
+
+
+def export(
+    algorithm: str,
+    method: Mapping[str, Any],
+    trainer: Mapping[str, Any],
+    *,
+    gpus: int = 1,
+    data: str = "data",
+) -> Export:
+    """Return the options of verl that a recipe's algorithm, method and trainer section amount to.
+
+    `gpus` is the number of processes that the recipe runs on in TRL, of which its batch sizes are multiples,
+    and of GPUs that verl gets. `data` is the folder of ``train.parquet`` and ``test.parquet``.
+
+    Raises:
+        InputError: for an unknown algorithm, batches that are not whole groups, or a loss, a schedule or a
+            scaling of rewards that verl does not have.
+    """
+    given = {**TRL_DEFAULTS, **with_options(algorithm, trainer)}
+    renamed = {name: verl for name, verl in RENAMED.items() if given.get(name) is not None}
+    made = Export(
+        [
+            "trainer.v1.trainer_mode=aent_sync",
+            f"+aent.method={written(dict(method))}",
+            *ALGORITHMS[algorithm],
+            f"{ACTOR}.strategy=fsdp2",
+            "actor_rollout_ref.model.use_remove_padding=True",
+            *(
+                f"{verl}={written(given[name])}"
+                for name, verl in RENAMED.items()
+                if given.get(name) is not None
+            ),
+            *_batches(given, gpus),
+            *_clipping(given),
+            f"data.train_files={data}/train.parquet",
+            f"data.val_files={data}/test.parquet",
+            f"trainer.n_gpus_per_node={gpus}",
+        ]
+    )
+    used = {*RENAMED, *TRL_DEFAULTS, *OF_THE_HOST}
+    for name, convert in CONVERTED.items():
+        used.add(name)
+        if name in given:
+            made.options += convert(given)
+    used |= {"epsilon_high", "delta", "steps_per_generation", "importance_sampling_level"}
+    made.left_out = [f"{name}={written(value)}" for name, value in trainer.items() if name not in used]
+    return made
+
+
+def _batches(given: Mapping[str, Any], gpus: int) -> list[str]:
+    """Prompts per batch of rollouts and per optimizer step; TRL counts completions per process."""
+    size, each = given["num_generations"], given["per_device_train_batch_size"]
+    accumulated = given["gradient_accumulation_steps"]
+    generated = given.get("steps_per_generation") or accumulated
+    prompts = {}
+    for what, steps in (("data.train_batch_size", generated), (f"{ACTOR}.ppo_mini_batch_size", accumulated)):
+        completions = each * steps * gpus
+        if completions % size:
+            raise InputError(
+                f"{completions} completions are no whole groups of num_generations={size}; change "
+                "per_device_train_batch_size, or --gpus"
+            )
+        prompts[what] = completions // size
+    micro = f"micro_batch_size_per_gpu={each}"
+    return [
+        *(f"{name}={count}" for name, count in prompts.items()),
+        f"{ACTOR}.ppo_{micro}",
+        f"{ROLLOUT}.log_prob_{micro}",
+        f"actor_rollout_ref.ref.log_prob_{micro}",
+    ]
+
+
+def _clipping(given: Mapping[str, Any]) -> list[str]:
+    high = given.get("epsilon_high")
+    delta = given.get("delta")
+    return [
+        f"{ACTOR}.clip_ratio_high={written(given['epsilon'] if high is None else high)}",
+        f"{ACTOR}.clip_ratio_c={written(NO_DUAL_CLIP if delta is None else delta)}",
+    ]
+
+
+def _loss_type(given: Mapping[str, Any]) -> list[str]:
+    kind = given["loss_type"]
+    if kind not in AVERAGES:
+        raise InputError(f"verl does not have loss_type {kind!r}; it has {', '.join(AVERAGES)}")
+    options = [f"{ACTOR}.loss_agg_mode={AVERAGES[kind]}"]
+    if kind == "dr_grpo":
+        options.append(f"{ACTOR}.loss_scale_factor={given['max_completion_length']}")
+    return options
+
+
+def _scale_rewards(given: Mapping[str, Any]) -> list[str]:
+    scaling = {"group": True, True: True, "none": False, False: False}
+    if given["scale_rewards"] not in scaling:
+        raise InputError(
+            f"verl does not have scale_rewards={given['scale_rewards']!r}; it has 'group' and 'none'"
+        )
+    return [f"algorithm.norm_adv_by_std_in_grpo={scaling[given['scale_rewards']]}"]
+
+
+def _beta(given: Mapping[str, Any]) -> list[str]:
+    if not given["beta"]:
+        return [f"{ACTOR}.use_kl_loss=False"]
+    return [f"{ACTOR}.use_kl_loss=True", f"{ACTOR}.kl_loss_coef={written(given['beta'])}"]
+
+
+def _schedule(given: Mapping[str, Any]) -> list[str]:
+    name = str(given["lr_scheduler_type"])
+    if name not in SCHEDULES:
+        raise InputError(f"verl does not have lr_scheduler_type {name!r}; it has {', '.join(SCHEDULES)}")
+    return [f"{ACTOR}.optim.lr_scheduler_type={SCHEDULES[name]}"]
+
+
+def _checkpointing(given: Mapping[str, Any]) -> list[str]:
+    on = bool(given["gradient_checkpointing"])
+    return [f"actor_rollout_ref.model.enable_gradient_checkpointing={on}"]
+
+
+CONVERTED: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "loss_type": _loss_type,
+    "scale_rewards": _scale_rewards,
+    "beta": _beta,
+    "lr_scheduler_type": _schedule,
+    "gradient_checkpointing": _checkpointing,
+}
+"""Options that become others."""
+
+
+def written(value: Any) -> str:
+    """Return a value as Hydra's command line reads it back."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {written(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(written, value)) + "]"
+    if value is None:
+        return "null"
+    if isinstance(value, bool | int | float):
+        return str(value)
+    text = str(value)
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in ("null", "true", "false"):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
