@@ -14,6 +14,7 @@ COMMANDS = {
     "plan": "estimate the memory and time a recipe needs on each kind of GPU: aent plan RECIPE",
     "calibrate": "entropy, what moves it, and the settings that follow: aent calibrate --model M --task T",
     "eval": "pass@k, maj@k and entropy of a model on a task",
+    "export": "a recipe as a command of verl: aent export verl RECIPE",
     "report": "runs or a comparison as one HTML page: aent report RUN...",
     "warmstart": "make a small policy from scratch",
     "study": "the paper's synthetic experiment and its propositions: aent study mdp|theory",

@@ -17,7 +17,7 @@ TRL_DEFAULTS: Mapping[str, Any] = {
     "gradient_accumulation_steps": 1,
     "learning_rate": 1e-6,
     "loss_type": "dapo",
-    "max_completion_length": 256,
+    "max_completion_length": 512,
     "num_generations": 8,
     "num_iterations": 1,
     "per_device_train_batch_size": 8,
@@ -74,7 +74,7 @@ SCHEDULES: Mapping[str, str] = {
     "constant_with_warmup": "constant",
     "cosine": "cosine",
 }
-"""verl's learning-rate schedules by TRL's names."""
+"""verl's learning-rate schedules by TRL's names; another one is left out."""
 OF_THE_HOST = ("logging_steps", "report_to", "disable_tqdm", "bf16", "fp16", "use_vllm", "output_dir")
 """Options about TRL's own running, which have no counterpart to carry over."""
 
@@ -103,8 +103,8 @@ def export(
     and of GPUs that verl gets. `data` is the folder of ``train.parquet`` and ``test.parquet``.
 
     Raises:
-        InputError: for an unknown algorithm, batches that are not whole groups, or a loss, a schedule or a
-            scaling of rewards that verl does not have.
+        InputError: for an unknown algorithm, batches that are not whole groups, or a loss or a scaling of
+            rewards that verl does not have.
     """
     given = {**TRL_DEFAULTS, **with_options(algorithm, trainer)}
     renamed = {name: verl for name, verl in RENAMED.items() if given.get(name) is not None}
@@ -115,11 +115,7 @@ def export(
             *ALGORITHMS[algorithm],
             f"{ACTOR}.strategy=fsdp2",
             "actor_rollout_ref.model.use_remove_padding=True",
-            *(
-                f"{verl}={written(given[name])}"
-                for name, verl in RENAMED.items()
-                if given.get(name) is not None
-            ),
+            *(f"{verl}={written(given[name])}" for name, verl in renamed.items()),
             *_batches(given, gpus),
             *_clipping(given),
             f"data.train_files={data}/train.parquet",
@@ -129,6 +125,8 @@ def export(
     )
     used = {*RENAMED, *TRL_DEFAULTS, *OF_THE_HOST}
     for name, convert in CONVERTED.items():
+        if name == "lr_scheduler_type" and str(given.get(name)) not in SCHEDULES:
+            continue
         used.add(name)
         if name in given:
             made.options += convert(given)
@@ -195,10 +193,7 @@ def _beta(given: Mapping[str, Any]) -> list[str]:
 
 
 def _schedule(given: Mapping[str, Any]) -> list[str]:
-    name = str(given["lr_scheduler_type"])
-    if name not in SCHEDULES:
-        raise InputError(f"verl does not have lr_scheduler_type {name!r}; it has {', '.join(SCHEDULES)}")
-    return [f"{ACTOR}.optim.lr_scheduler_type={SCHEDULES[name]}"]
+    return [f"{ACTOR}.optim.lr_scheduler_type={SCHEDULES[str(given['lr_scheduler_type'])]}"]
 
 
 def _checkpointing(given: Mapping[str, Any]) -> list[str]:
@@ -229,4 +224,4 @@ def written(value: Any) -> str:
     text = str(value)
     if re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in ("null", "true", "false"):
         return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + text.replace("'", "\\'") + "'"
