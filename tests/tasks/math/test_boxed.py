@@ -20,3 +20,10 @@ from aent.tasks.math.boxed import final_answer
 )
 def test_final_answer(text, answer):
     assert final_answer(text) == answer
+
+
+def test_only_the_last_boxes_of_a_nest_are_read() -> None:
+    """100,000 boxes in each other were read once each, which took more than a minute."""
+    nest = r"\boxed{" * 100_000
+    assert locate(nest + "1" + "}" * 100_000).answer == "1"
+    assert locate(nest).answer is None

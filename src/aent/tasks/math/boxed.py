@@ -9,6 +9,9 @@ _MARK = "####"
 
 _BOX = re.compile(r"\\f?box(?:ed)?(?![A-Za-z])")
 
+_MOST_BOXES = 20
+"""The last boxes of a text that are looked at: text that opens thousands costs no more."""
+
 _TO_MATH_END = re.compile(r"\$|\\\)|\\\]|\n|$")
 
 _TOGETHER = re.compile(
@@ -81,7 +84,7 @@ def locate(text: str, *, thoughts: bool = False, truncated: bool = False) -> Pla
         text = _after_thoughts(text)
     boxes = _boxes(text, truncated)
     if boxes:
-        return Place(boxes[-1], boxes=tuple(box for box in boxes[-20:] if box is not None))
+        return Place(boxes[-1], boxes=tuple(box for box in boxes if box is not None))
     opening, closing = text.rfind("<answer>"), text.rfind("</answer>")
     if opening >= 0:
         if closing < opening and not truncated:
@@ -96,8 +99,8 @@ def locate(text: str, *, thoughts: bool = False, truncated: bool = False) -> Pla
 
 def split_boxed(text: str) -> tuple[str, str] | None:
     r"""Return the inside of the last box and the text after it; None if there is none or it is not closed."""
-    match = _last_box(text, len(text))
-    inside = _inside(text, match.end()) if match else None
+    openings = list(_BOX.finditer(text))
+    inside = _inside(text, openings[-1].end()) if openings else None
     return None if inside is None else (inside[0], text[inside[1] :])
 
 
@@ -110,21 +113,11 @@ def _after_thoughts(text: str) -> str:
     return text
 
 
-def _last_box(text: str, end: int) -> re.Match[str] | None:
-    while (start := max(text.rfind(r"\box", 0, end), text.rfind(r"\fbox", 0, end))) >= 0:
-        match = _BOX.match(text, start)
-        if match:
-            return match
-        end = start
-    return None
-
-
 def _boxes(text: str, truncated: bool) -> list[str | None]:
     """Return the insides of the last boxes; boxes with nothing but ``and`` between them are one answer."""
     boxes: list[str | None] = []
-    after, end = len(text), len(text)
-    while len(boxes) < 20 and (match := _last_box(text, end)):
-        end = match.start()
+    after = len(text)
+    for match in list(_BOX.finditer(text))[: -_MOST_BOXES - 1 : -1]:
         inside = _inside(text, match.end())
         if inside is None:
             boxes.append(text[match.end() :].lstrip(" {") if truncated and not boxes else None)
@@ -137,7 +130,7 @@ def _boxes(text: str, truncated: bool) -> list[str | None]:
             boxes[-1] = f"{inside[0].strip()}, {boxes[-1]}"
         elif inside[1] <= after:  # and not around the box behind it
             boxes.append(inside[0].strip())
-        after = end
+        after = match.start()
     return boxes[::-1]
 
 
