@@ -1,6 +1,6 @@
 import pytest
 
-from aent.tasks.math.boxed import final_answer
+from aent.tasks.math.boxed import final_answer, locate
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_final_answer(text, answer):
 
 
 def test_only_the_last_boxes_of_a_nest_are_read() -> None:
-    """100,000 boxes in each other were read once each, which took more than a minute."""
+    """Reading each of 100,000 nested boxes to its end took more than a minute."""
     nest = r"\boxed{" * 100_000
     assert locate(nest + "1" + "}" * 100_000).answer == "1"
     assert locate(nest).answer is None
