@@ -7,6 +7,7 @@ from typing import Any
 from aent.errors import InputError, contradiction, unknown
 from aent.method import Method
 from aent.methods.load import load_method
+from aent.verl.version import ours
 
 PREFIX = "aent_"
 """What our trainers' names add to verl's."""
@@ -60,8 +61,6 @@ def prepare(config: Any, settings: Settings) -> None:
     """
     from omegaconf import open_dict  # pyright: ignore[reportMissingImports]
 
-    from aent import __version__
-
     with open_dict(config):
         v1 = config.trainer.v1
         v1.trainer_mode = v1.trainer_mode.removeprefix(PREFIX)
@@ -77,7 +76,7 @@ def prepare(config: Any, settings: Settings) -> None:
         config.actor_rollout_ref.aent = {
             "method": settings.spec,
             "head": settings.head,
-            "version": __version__,
+            "version": ours(),
         }
 
 

@@ -17,3 +17,8 @@ def unsupported() -> str | None:
     if (numbers[0], numbers[1]) == SUPPORTED and numbers[2] >= LEAST_PATCH:
         return None
     return f"aent needs verl>=0.9.1,<0.10; this is verl {installed}"
+
+
+def ours() -> str:
+    """Return the version of aent on this node."""
+    return version("aent")

@@ -10,13 +10,13 @@ from verl.single_controller.base.decorator import Dispatch, register  # pyright:
 from verl.workers.engine_workers import ActorRolloutRefWorker  # pyright: ignore[reportMissingImports]
 from verl.workers.utils.losses import ppo_loss  # pyright: ignore[reportMissingImports]
 
-from aent import __version__
 from aent.controllers import Foresighted
 from aent.errors import InputError
 from aent.methods.load import load_method
 from aent.verl.engine import Wanted, attach
 from aent.verl.host import check_verl
 from aent.verl.loss import MethodLoss
+from aent.verl.version import ours
 
 
 def give_method(worker: Any) -> None:
@@ -27,9 +27,9 @@ def give_method(worker: Any) -> None:
     """
     check_verl()
     section = worker.config.aent
-    if section.version != __version__:
+    if section.version != ours():
         raise InputError(
-            f"this worker has aent {__version__}, the driver {section.version}; install the same version on "
+            f"this worker has aent {ours()}, the driver {section.version}; install the same version on "
             "every node of the Ray cluster"
         )
     method = load_method(_plain(section.method))
