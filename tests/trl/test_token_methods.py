@@ -74,8 +74,7 @@ def steer(r, a, logp, entropy, mask, **_):
     pi = logp.exp().detach()
     old = pi / r.detach()
     change = (a / old * pi * (1 - pi) * (pi.log() + entropy)).abs()
-    least, most = change[mask.bool()].min(), change[mask.bool()].max()
-    weight = 1.2 - 0.4 * (change - least) / (most - least)
+    weight = torch.exp(torch.tensor(0.8).log() * change / change[mask.bool()].max())
     return weight * clip_loss(r, a, 0.2, 0.28)
 
 

@@ -42,7 +42,11 @@ class Run:
         words = toy.command(folder, steps, "trainer.v1.trainer_mode=aent_sync", *overrides, gpus=gpus)
         with self.log.open("w") as log:
             self.process = psutil.Popen(
-                words, env={**os.environ, **toy.ENVIRONMENT}, stdout=log, stderr=subprocess.STDOUT
+                words,
+                cwd=folder,  # Hydra writes here
+                env={**os.environ, **toy.ENVIRONMENT},
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     def __enter__(self):

@@ -78,9 +78,7 @@ class Evaluation:
             **self.about,
         }
         samples, results_file = Path(folder) / SAMPLES, Path(folder) / RESULTS
-        write_all(
-            {samples: record_lines(self.records), results_file: json_text(results, indent=2) + "\n"}
-        )
+        write_all({samples: record_lines(self.records), results_file: json_text(results, indent=2) + "\n"})
 
 
 def load_results(path: str | Path, *, answers: bool = True) -> Evaluation:

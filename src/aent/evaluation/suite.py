@@ -54,9 +54,7 @@ class Suite:
             }
         except OSError as error:
             raise InputError(f"{folder} cannot be written: {error}; give another --output") from error
-        return cls(
-            model=model, backend=backend, config=config, tasks=tasks, folder=folder, journals=journals
-        )
+        return cls(model=model, backend=backend, config=config, tasks=tasks, folder=folder, journals=journals)
 
     def run(self, progress: Callable[[str], Progress] | None = None) -> dict[str, Evaluation]:
         """Return the evaluation of every task; the model is loaded only if one is unfinished.

@@ -1,4 +1,4 @@
-"""benchmarks/checks/grading.py: its mutations are what they are called, and real answers are graded as due."""
+"""benchmarks/checks/grading.py: mutations are what they are called, and real answers get the right grade."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""What benchmarks/evidence/evidence.py makes of written runs: the settings it chooses and the tables it prints."""
+"""benchmarks/evidence/evidence.py: the settings it chooses and the tables it prints, from runs on disk."""
 
 import importlib.util
 import json

@@ -142,4 +142,4 @@ if __name__ == "__main__":
     if not (place / "train.parquet").exists():
         place.mkdir(parents=True, exist_ok=True)
         write(place)
-    sys.exit(subprocess.call(command(place, *sys.argv[2:]), env={**os.environ, **ENVIRONMENT}))
+    sys.exit(subprocess.call(command(place, *sys.argv[2:]), cwd=place, env={**os.environ, **ENVIRONMENT}))
