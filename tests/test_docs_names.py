@@ -39,7 +39,8 @@ FOREIGN = {
     "verl": "clip_ratio_c clip_ratio_low custom_reward_function gpu_memory_utilization grad_clip "
     "loss_agg_mode max_prompt_length max_response_length norm_adv_by_std_in_grpo ppo_epochs "
     "ppo_mini_batch_size test_freq total_epochs train_batch_size use_kl_in_reward use_kl_loss "
-    "use_remove_padding warmup_style model_engine parameter_sync_step rollout_correction use_v1 TransferQueue",
+    "use_remove_padding warmup_style model_engine parameter_sync_step rollout_correction "
+    "use_v1 TransferQueue",
     "transformers, PEFT and accelerate": "create_model_card lm_head modules_to_save target_modules "
     "trainable_token_indices transformer_layer_cls_to_wrap",
     "vLLM and Liger": "tensor_parallel_size FusedLinearScaledCrossEntropy",

@@ -142,8 +142,8 @@ def put(batch: Any, fields: Mapping[str, Tensor]) -> Any:
 
 def _nested(values: Float[Tensor, " tokens"], like: Nested) -> Nested:
     """Return values one after the other as the rows of a nested tensor, as long as those of another."""
-    rows = values.split(like.offsets().diff().tolist())
-    return torch.nested.as_nested_tensor(list(rows), layout=torch.jagged)
+    longest = int(like.offsets().diff().max())
+    return torch.nested.nested_tensor_from_jagged(values, like.offsets(), max_seqlen=longest)
 
 
 def _row_sums(nested: Nested, weights: Nested | None = None) -> Float[Tensor, " rows"]:
@@ -151,6 +151,4 @@ def _row_sums(nested: Nested, weights: Nested | None = None) -> Float[Tensor, " 
     values = nested.values().float()
     if weights is not None:
         values = values * weights.values()
-    lengths = nested.offsets().diff()
-    rows = torch.arange(len(lengths)).repeat_interleave(lengths)
-    return torch.zeros(len(lengths)).index_add(0, rows, values)
+    return torch.segment_reduce(values, "sum", lengths=nested.offsets().diff(), initial=0.0)
