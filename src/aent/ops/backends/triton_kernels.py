@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
-# pyright: reportOperatorIssue=false
+# pyright: reportOperatorIssue=false, reportGeneralTypeIssues=false
 """The kernels of the Triton backend: one walk over each row in forward, one read and one write in backward.
 
 **The cut is exact.** Raw logits are compared (dividing by a temperature keeps their order), by integer keys
