@@ -15,13 +15,15 @@ COMMANDS = {
     "calibrate": "entropy, what moves it, and the settings that follow: aent calibrate --model M --task T",
     "eval": "pass@k, maj@k and entropy of a model on a task",
     "export": "a recipe as a command of verl: aent export verl RECIPE",
+    "diagnose": "what any run's log says about its entropy, and what to try: aent diagnose RUN_OR_LOG",
     "report": "runs or a comparison as one HTML page: aent report RUN...",
     "warmstart": "make a small policy from scratch",
+    "import-gguf": "a transformers folder from a GGUF file: aent import-gguf FILE FOLDER",
     "study": "the paper's synthetic experiment and its propositions: aent study mdp|theory",
     "methods": "list the ways of controlling entropy, with paper and formula",
 }
 HELP = "usage: aent COMMAND [--help]\n\n" + "\n".join(
-    f"  {name:<10} {what}" for name, what in COMMANDS.items()
+    f"  {name:<11} {what}" for name, what in COMMANDS.items()
 )
 
 
@@ -44,7 +46,7 @@ def _run(command: str, argv: Sequence[str]) -> int:
         return 0
     if command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
-    return import_module(f"aent.cli.{command}").main(argv)
+    return import_module(f"aent.cli.{command.replace('-', '_')}").main(argv)
 
 
 if __name__ == "__main__":

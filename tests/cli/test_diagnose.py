@@ -1,0 +1,39 @@
+"""`aent diagnose` as a user meets it."""
+
+from pathlib import Path
+
+import pytest
+
+from aent.cli.main import main
+
+
+def test_a_run_of_ones_own(make_run, workplace, capsys):
+    rows = [{"step": t, "reward": t / 400, "entropy": 0.9 * 0.99**t} for t in range(5, 200, 5)]
+    make_run("mine", rows=rows)
+    assert main(["diagnose", "mine"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("mine: run folder of aent, 39 logged rows, steps 5 to 195\n")
+    assert told.endswith("\n\ndiagnosis.png\n")
+    assert Path("diagnosis.png").exists()
+    assert main(["diagnose", "mine", "--output", "there.png"]) == 0
+    assert Path("there.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["no"], "no does not exist. Give a run folder of aent"),
+        (["a", "b"], "reads one run or log, got 2: a, b"),
+        (["--steps", "3"], "--steps is not a flag of aent diagnose"),
+        (["a", "--output"], "--output"),
+    ],
+)
+def test_bad_input_is_one_message(workplace, capsys, argv, message):
+    assert main(["diagnose", *argv]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_help_and_no_words(capsys):
+    assert main(["diagnose", "--help"]) == 0
+    assert main(["diagnose"]) == 2
+    assert capsys.readouterr().out.count("usage: aent diagnose") == 2

@@ -1,0 +1,71 @@
+"""JSON, CSV and verl's console to rows."""
+
+import json
+
+import pytest
+
+from aent.diagnosis.formats import rows_of_console, rows_of_csv, rows_of_json
+from aent.errors import InputError
+
+ROWS = [{"step": 1, "reward": 0.5}, {"step": 2, "reward": 0.75}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(ROWS),
+        "\n".join(map(json.dumps, ROWS)),
+        json.dumps({"global_step": 2, "log_history": ROWS}, indent=2),
+        "\n".join(json.dumps({"step": r["step"], "data": {"reward": r["reward"]}}) for r in ROWS),
+        json.dumps(ROWS[0]) + "\n" + json.dumps(ROWS[1]) + '\n{"step": 3, "rew',
+    ],
+    ids=["list", "lines", "trainer state", "file log of verl", "cut short"],
+)
+def test_forms_of_json_give_the_same_rows(text):
+    assert rows_of_json(text) == ROWS
+
+
+def test_metrics_of_trackio_one_after_another():
+    def printed(metric, values):
+        points = [{"timestamp": "t", "step": s, "value": v} for s, v in values]
+        return json.dumps({"project": "p", "run": "r", "metric": metric, "values": points}, indent=2)
+
+    text = printed("train/reward", [(1, 0.5)]) + "\n" + printed("train/entropy", [(1, 0.25)])
+    assert rows_of_json(text) == [{"step": 1, "train/reward": 0.5}, {"step": 1, "train/entropy": 0.25}]
+
+
+@pytest.mark.parametrize("text", ["reward,step", '{"a": 1}\n{"b": \n{"c": 1}\n', "nonsense"])
+def test_what_is_not_json_is_refused(text):
+    with pytest.raises(InputError, match="it is not JSON"):
+        rows_of_json(text)
+
+
+def test_the_chart_of_one_run_of_wandb():
+    name = "run-1 - train/reward"
+    text = f'"Step","{name}","{name}__MIN","{name}__MAX"\n5,0.5,0.1,0.9\n'
+    assert rows_of_csv(text) == [{"Step": "5", "train/reward": "0.5"}]
+
+
+def test_the_chart_of_two_runs_is_refused_by_name():
+    with pytest.raises(InputError, match=r"2 runs \(a, b\); export one run at a time"):
+        rows_of_csv("Step,a - reward,b - reward\n1,2,3\n")
+
+
+def test_the_console_of_verl_among_other_lines():
+    text = (
+        "\x1b[36m(TaskRunner pid=71)\x1b[0m step:0 - val-core/x/acc/mean@1:0.5\n"
+        "(TaskRunner pid=71) Training Progress:   1%|\n"
+        "\x1b[36m(TaskRunner pid=71)\x1b[0m step:12 - actor/entropy:np.float64(0.25) - "
+        "actor/pg_loss:-1e-03 - critic/score/mean:nan - training/global_step:12\n"
+        "a step:3 of something else\n"
+    )
+    assert rows_of_console(text)[1:] == [
+        {
+            "step": "12",
+            "actor/entropy": "0.25",
+            "actor/pg_loss": "-1e-03",
+            "critic/score/mean": "nan",
+            "training/global_step": "12",
+        }
+    ]
+    assert len(rows_of_console(text)) == 2

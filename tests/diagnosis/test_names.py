@@ -1,0 +1,49 @@
+"""Names of hosts to those of TRL."""
+
+import math
+
+import pytest
+
+from aent.diagnosis.names import as_number, is_verl, normalized, step_name
+
+
+def test_rows_of_a_step_are_merged_under_trls_names_in_order():
+    rows = [
+        {"step": 4, "actor/entropy": 0.3, "critic/score/mean": "0.5", "unknown": 1},
+        {"step": 2, "train/reward": 0.1},
+        {"step": 2, "train/entropy": 0.9, "eval/reward": 7},
+        {"step": 6, "unknown": 2},
+        {"step": None, "reward": 3},
+    ]
+    assert normalized(rows, "step") == [
+        {"step": 2, "entropy": 0.9, "reward": 0.1},
+        {"step": 4, "entropy": 0.3, "reward": 0.5},
+    ]
+
+
+def test_of_two_names_for_a_quantity_the_first_counts_and_an_empty_cell_hides_nothing():
+    row = {"step": 1, "actor/entropy_loss": 0.2, "actor/entropy": 0.3, "critic/rewards/mean": 1.0}
+    assert normalized([row, {"step": 1, "actor/entropy": ""}], "step") == [
+        {"step": 1, "entropy": 0.3, "reward": 1.0}
+    ]
+
+
+def test_training_steps_are_preferred_to_wandbs_count_of_calls():
+    assert step_name(["_step", "train/reward", "train/global_step"]) == "train/global_step"
+    assert step_name(["reward"]) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("3e-4", 3e-4), (2, 2.0), ("", None), (True, None), ([], None)]
+)
+def test_only_numbers_count(value, number):
+    assert as_number(value) == number
+
+
+def test_nan_is_a_number_that_was_logged():
+    assert math.isnan(as_number("NaN"))
+
+
+def test_verl_is_known_by_its_names():
+    assert is_verl(["step", "actor/pg_loss"])
+    assert not is_verl(["train/reward", "actors"])
