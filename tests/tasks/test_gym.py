@@ -290,3 +290,17 @@ def test_too_few_questions():
 def test_fields(fields, message):
     with pytest.raises(InputError, match=message):
         ReasoningGym(**fields)
+
+
+def test_a_conversation_asks_for_tags_and_reads_only_them():
+    bare = ReasoningGym(source="lcm", train_size=3, test_size=3)
+    chat = ReasoningGym(source="lcm", train_size=3, test_size=3, chat=True)
+    row, plain = chat.dataset("test")[0], bare.dataset("test")[0]
+    (message,) = row["prompt"]
+    assert message["content"].startswith(plain["prompt"])
+    assert message["content"].endswith("between <answer> and </answer>.")
+    gold = chat.answer(chat.gold(row))
+    assert (chat.score(chat.gold(row), row), chat.score(gold, row), bare.score(gold, plain)) == (1, 0, 1)
+    assert chat.validate("test") == 3
+    with pytest.raises(InputError, match="a policy from scratch is trained on bare questions"):
+        chat.demonstrations(1)

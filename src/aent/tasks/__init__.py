@@ -5,6 +5,7 @@ from aent.tasks.generated.chain import Chain
 from aent.tasks.generated.countdown import Countdown
 from aent.tasks.generated.generated import GeneratedTask
 from aent.tasks.generated.lists import Lists
+from aent.tasks.generated.words import Words
 from aent.tasks.gym import ReasoningGym
 from aent.tasks.load import TASKS, load_task
 from aent.tasks.math.published import AIME24, AIME25, AMC23, Math500, MathHard, Minerva, OlympiadBench
@@ -32,6 +33,7 @@ __all__ = [
     "Row",
     "Split",
     "Task",
+    "Words",
     "check_rewards",
     "completion_room",
     "load_task",

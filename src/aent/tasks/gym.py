@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from aent.errors import InputError, unknown
 from aent.tasks.limits import Killable, LimitError, is_huge
+from aent.tasks.prompts import CLOSE, OPEN, PLACE, check_template, prompt_of, tagged
 from aent.tasks.task import Row, Split, Task
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ _COIN_FLIP_TOLERANCE = 1e-4  # that of its scorer, which also pays "0" as a pref
 
 _MAX_LENGTH = 100_000  # characters of an answer that a scorer may see
 
+_INSTRUCTIONS = f"{PLACE}\n\nGive the final answer alone between {OPEN} and {CLOSE}."
+
 _PROCESS = Killable("aent.tasks.gym_scorers")
 
 
@@ -63,8 +66,9 @@ _PROCESS = Killable("aent.tasks.gym_scorers")
 class ReasoningGym(Task):
     """The reasoning-gym data set `source`, with `config` as its settings.
 
-    The answer is the last ``<answer>...</answer>`` of the completion, or the whole completion
-    without surrounding white space. The reward is the score of reasoning-gym's own scorer, in
+    The answer is the last ``<answer>...</answer>`` of the completion, or, where the prompt does not ask for
+    these tags, the whole completion without surrounding white space. With `chat` or `system` the prompt is a
+    conversation and asks for the tags, unless `template` gives another text around ``{question}``. The reward is the score of reasoning-gym's own scorer, in
     [0, 1]; many scorers give partial credit for a near miss. Nine of them evaluate the answer as
     code. These see only answers that consist of the characters and words of genuine solutions;
     all others score 0. So do ``nan`` and infinity unless they are right, prefixes of probabilities
@@ -79,7 +83,7 @@ class ReasoningGym(Task):
     A demonstration is a question of the training side and its bare gold answer.
 
     Raises:
-        InputError: if the data set is unknown, pays any answer, refuses the settings, or has fewer
+        InputError: if `template` has no ``{question}``, if the data set is unknown, pays any answer, refuses the settings, or has fewer
             distinct questions with an answer than requested, or if a size is out of range.
     """
 
@@ -92,8 +96,12 @@ class ReasoningGym(Task):
     train_size: int = 1000
     test_size: int = 200
     seed: int = 0
+    template: str | None = None
+    chat: bool = False
+    system: str | None = None
 
     def __post_init__(self) -> None:
+        check_template(self.name, self.template)
         for size in ("train_size", "test_size"):
             _require(size, getattr(self, size), 1, _ITEMS_PER_SPLIT)
         _require("seed", self.seed, 0, _MAX_SEED)
@@ -109,7 +117,7 @@ class ReasoningGym(Task):
         from datasets import Dataset
 
         rows, _ = self._draw(split)
-        return Dataset.from_list(rows)
+        return Dataset.from_list([{**row, "prompt": self._prompt(row["prompt"])} for row in rows])
 
     @property
     def alphabet(self) -> str:
@@ -134,6 +142,11 @@ class ReasoningGym(Task):
 
         if n < 1:
             raise InputError(f"demonstrations(n={n}): n must be at least 1.")
+        if self._template is not None or self.chat:
+            raise InputError(
+                "task 'reasoning-gym' has chat, system or template set, so its prompts are for a pretrained "
+                "model; a policy from scratch is trained on bare questions. Unset them, or give a model."
+            )
         rng = Random(f"{self.name} demonstrations {seed}")
         draws = self._demonstrated(rng)
         return Dataset.from_list([next(draws) for _ in range(n)])
@@ -166,10 +179,14 @@ class ReasoningGym(Task):
         return f"<answer>{moved}</answer>"
 
     def answer(self, completion: str) -> str:
-        """Return the text of the last ``<answer>`` tag, or the whole completion if it has none."""
-        end = completion.rfind("</answer>")
-        start = completion.rfind("<answer>", 0, max(end, 0))
-        return (completion if start < 0 else completion[start + len("<answer>") : end]).strip()
+        """Return the text of the last ``<answer>`` tag.
+
+        Without one it is the whole completion, or nothing where the prompt asks for the tag.
+        """
+        answer = tagged(completion)
+        if answer is None:
+            answer = "" if self._template is not None and OPEN in self._template else completion
+        return answer.strip()
 
     def validate(self, split: Split = "test", limit: int | None = None) -> int:
         """Check that every gold answer scores 1 and a wrong one less; return the number of rows checked.
@@ -191,6 +208,15 @@ class ReasoningGym(Task):
                 )
             checked += 1
         return checked
+
+    @property
+    def _template(self) -> str | None:
+        """The text around the question, None if it is bare."""
+        asks = self.template is None and (self.chat or self.system is not None)
+        return _INSTRUCTIONS if asks else self.template
+
+    def _prompt(self, question: str) -> str | list[dict[str, str]]:
+        return prompt_of(question, self._template, chat=self.chat, system=self.system)
 
     @property
     def _settings(self) -> str:

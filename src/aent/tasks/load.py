@@ -8,6 +8,7 @@ from aent.spec import call, find, with_fields
 from aent.tasks.generated.chain import Chain
 from aent.tasks.generated.countdown import Countdown
 from aent.tasks.generated.lists import Lists
+from aent.tasks.generated.words import Words
 from aent.tasks.gym import ReasoningGym
 from aent.tasks.math.published import AIME24, AIME25, AMC23, Math500, MathHard, Minerva, OlympiadBench
 from aent.tasks.math.task import GSM8K, MathTask
@@ -27,6 +28,7 @@ TASKS: dict[str, type[Task]] = {
     "minerva": Minerva,
     "olympiadbench": OlympiadBench,
     "reasoning-gym": ReasoningGym,
+    "words": Words,
 }
 """All named tasks."""
 

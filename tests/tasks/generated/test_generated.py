@@ -148,3 +148,38 @@ def test_a_difficulty_without_problems_is_refused():
 def test_demonstrations_need_a_number():
     with pytest.raises(InputError, match=r"demonstrations\(n=0\)"):
         Countdown().demonstrations(0)
+
+
+def test_a_conversation_holds_the_problem_and_the_instructions(task):
+    bare = task(train_size=5, test_size=5).dataset("test")
+    chat = task(train_size=5, test_size=5, chat=True, system="Be brief.")
+    for plain, row in zip(bare, chat.dataset("test"), strict=True):
+        system, user = row["prompt"]
+        assert system == {"role": "system", "content": "Be brief."}
+        assert plain["prompt"] in user["content"]
+        assert len(user["content"]) > len(plain["prompt"]) + 100
+        assert {k: v for k, v in row.items() if k != "prompt"} == {
+            k: v for k, v in plain.items() if k != "prompt"
+        }
+    assert chat.validate("test") == 5
+
+
+def test_a_template_replaces_the_instructions(task):
+    made = task(train_size=5, test_size=5, template="Solve {question}")
+    bare = task(train_size=5, test_size=5)
+    assert made.dataset("train")["prompt"] == [f"Solve {p}" for p in bare.dataset("train")["prompt"]]
+    with pytest.raises(InputError, match="has no place for the question"):
+        task(template="Solve")
+
+
+def test_prompts_with_text_around_them_have_no_demonstrations(task):
+    with pytest.raises(InputError, match="a policy from scratch is trained on bare problems"):
+        task(chat=True).demonstrations(1)
+
+
+def test_in_a_conversation_countdown_reads_the_tags():
+    row = {"numbers": [3, 5, 7], "target": 22}
+    bare, chat = Countdown(), Countdown(chat=True)
+    assert (bare.score("3*5+7", row), chat.score("3*5+7", row)) == (1, 0)
+    assert chat.score("So <answer>3*5 + 7</answer>.", row) == 1
+    assert (chat.answer("<answer>3*5 + 7</answer>"), chat.answer("3*5+7")) == ("3*5+7", None)

@@ -27,3 +27,17 @@ def test_only_the_last_boxes_of_a_nest_are_read() -> None:
     nest = r"\boxed{" * 100_000
     assert locate(nest + "1" + "}" * 100_000).answer == "1"
     assert locate(nest).answer is None
+
+
+def test_braces_around_an_answer_are_taken_off_as_deep_as_answers_go():
+    """Taking 20,000 pairs of braces off, one walk over the text each, took two minutes."""
+    answer = locate("#### " + "{" * 20_000 + "7" + "}" * 20_000).answer
+    assert answer == "{" * 19_936 + "7" + "}" * 19_936
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"), [("7. ", "7"), (r"7\, ", r"7\,"), ("." * 200_000 + "x;", "." * 200_000 + "x")]
+)
+def test_full_stops_at_the_end_are_taken_off(line, answer):
+    """Looking for the end from each of 200,000 full stops took minutes."""
+    assert locate("#### " + line).answer == answer

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from aent.tasks.generated.generated import GeneratedTask
+from aent.tasks.prompts import PLACE
 from aent.tasks.task import Row
 
 _MARK = "#"
@@ -46,6 +47,15 @@ class Chain(GeneratedTask):
         self._require("modulus", 2 <= self.modulus <= 100_000, "from 2 to 100000")
         self._require("noise", 0 <= self.noise < 1, "a probability below 1")
         self._require("skip", 0 <= self.skip <= 1, "a probability")
+
+    @property
+    def instructions(self) -> str:
+        """Return the rules, and where the answer goes."""
+        return (
+            "Calculate from left to right: +, - and * have no precedence over each other. After each operation, "
+            f"replace the result by its remainder modulo {self.modulus}.\n\n{PLACE}\n\n"
+            "End with # and the final result, for instance #0."
+        )
 
     @property
     def max_length(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from aent.tasks.generated.expressions import parse
 from aent.tasks.generated.generated import GeneratedTask
+from aent.tasks.prompts import CLOSE, OPEN, tagged
 from aent.tasks.task import Row
 
 
@@ -37,6 +38,15 @@ class Countdown(GeneratedTask):
         self._require("max_target", 1 <= self.max_target <= 999_999, "from 1 to 999999")
 
     @property
+    def instructions(self) -> str:
+        """Return the rules, and where the answer goes."""
+        return (
+            "Write an expression that uses each of the given numbers exactly once and equals the target. Use only "
+            "+, -, * and brackets. The line below gives the numbers, and the target before the sign =.\n\n"
+            "{question}\n\nGive the expression alone between <answer> and </answer>."
+        )
+
+    @property
     def max_length(self) -> int:
         """The length of all numbers, the operators between them, and all but the outermost brackets."""
         return self.numbers * len(str(self.high)) + (self.numbers - 1) + 2 * (self.numbers - 2)
@@ -60,7 +70,7 @@ class Countdown(GeneratedTask):
 
     def score(self, completion: str, row: Row) -> float:
         """Return 1 if the expression uses each number once and reaches the target, else 0."""
-        expression = parse(completion)
+        expression = parse(self._answered(completion))
         return float(
             expression is not None
             and expression.value == row["target"]
@@ -69,17 +79,29 @@ class Countdown(GeneratedTask):
 
     def gold(self, row: Row) -> str:
         """Return the solution the problem was drawn with."""
-        return row["solution"]
+        return self._put(row["solution"])
 
     def wrong(self, row: Row) -> str:
         """Return the sum of all numbers, or subtract the last one if that sum is the target."""
         *rest, last = row["numbers"]
         sign = "-" if sum(rest) + last == row["target"] else "+"
-        return "+".join(map(str, rest)) + f"{sign}{last}"
+        return self._put("+".join(map(str, rest)) + f"{sign}{last}")
 
     def answer(self, completion: str) -> str | None:
         """Return the expression without white space; each spelling of a solution is a vote of its own."""
-        return "".join(completion.split()) if parse(completion) is not None else None
+        written = self._answered(completion)
+        return "".join(written.split()) if parse(written) is not None else None
+
+    @property
+    def _tags(self) -> bool:
+        """Whether the prompt asks for tags around the answer."""
+        return self._template is not None and OPEN in self._template
+
+    def _answered(self, completion: str) -> str:
+        return tagged(completion) or "" if self._tags else completion
+
+    def _put(self, expression: str) -> str:
+        return f"{OPEN}{expression}{CLOSE}" if self._tags else expression
 
 
 def _random_expression(numbers: list[int], rng: Random) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aent.errors import InputError
+from aent.tasks.prompts import PLACE, check_template, prompt_of
 from aent.tasks.task import Row, Split, Task
 
 if TYPE_CHECKING:
@@ -28,13 +29,19 @@ class GeneratedTask(Task):
     Therefore the splits stay disjoint for all sizes and seeds, and demonstrations never show a test
     problem. With the same seed, a larger split extends the smaller one.
 
+    With `chat` or `system` the prompt is a conversation, for models with a chat template; it then holds the
+    problem and the task's `instructions`, unless `template` gives another text around ``{question}``.
+
     Raises:
-        InputError: if a size or a difficulty field is out of range.
+        InputError: if a size or a difficulty field is out of range, or `template` has no ``{question}``.
     """
 
     train_size: int = 1000
     test_size: int = 200
     seed: int = 0
+    template: str | None = None
+    chat: bool = False
+    system: str | None = None
 
     alphabet: ClassVar[str]
     """All characters that prompts and demonstrations may contain, in a fixed order."""
@@ -42,6 +49,12 @@ class GeneratedTask(Task):
     def __post_init__(self) -> None:
         self._require("train_size", self.train_size >= 1, "at least 1")
         self._require("test_size", self.test_size >= 1, "at least 1")
+        check_template(self.name, self.template)
+
+    @property
+    def instructions(self) -> str:
+        """The template for models that have not seen the task: what to do, and where to put the answer."""
+        return PLACE
 
     @property
     @abstractmethod
@@ -76,7 +89,7 @@ class GeneratedTask(Task):
             repeats = repeats + 1 if key in rows else 0
             rows.setdefault(key, row)
             if len(rows) == size:
-                return Dataset.from_list(list(rows.values()))
+                return Dataset.from_list([{**row, "prompt": self._prompt(row)} for row in rows.values()])
             if repeats > _PATIENCE + _PATIENCE_PER_PROBLEM * len(rows):
                 break
         raise InputError(
@@ -92,18 +105,37 @@ class GeneratedTask(Task):
         rather than canonical, so a policy trained on them explores from the start.
 
         Raises:
-            InputError: if `n` is not positive, or no problem exists at this difficulty.
+            InputError: if `n` is not positive, no problem exists at this difficulty, or prompts have text
+                around the problem, which demonstrations do not.
         """
         from datasets import Dataset
 
         if n < 1:
             raise InputError(f"demonstrations(n={n}): n must be at least 1.")
+        if self._written_out:
+            raise InputError(
+                f"task {self.name!r} has chat, system or template set, so its prompts are for a pretrained "
+                "model; a policy from scratch is trained on bare problems. Unset them "
+                "(chat=false, template=null), or give a model."
+            )
         rng = Random(f"{self.name} demonstrations {seed}")
         draws = self._draws("train", rng)
         rows = (next(draws) for _ in range(n))
         return Dataset.from_list(
             [{"prompt": row["prompt"], "completion": self.demonstrate(row, rng)} for row in rows]
         )
+
+    @property
+    def _written_out(self) -> bool:
+        return self.chat or self.system is not None or self.template is not None
+
+    @property
+    def _template(self) -> str | None:
+        """The text around the problem, None if it is bare."""
+        return self.instructions if self.template is None and self._written_out else self.template
+
+    def _prompt(self, row: Row) -> str | list[dict[str, str]]:
+        return prompt_of(row["prompt"], self._template, chat=self.chat, system=self.system)
 
     def _draws(self, split: Split, rng: Random) -> Iterator[dict[str, Any]]:
         """Yield problems of a split endlessly."""

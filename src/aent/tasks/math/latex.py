@@ -1,6 +1,7 @@
 r"""Answers in LaTeX, markdown or plain text, rewritten to one spelling of LaTeX."""
 
 import re
+import string
 from collections.abc import Iterator
 
 ROW = "\ue000"
@@ -92,6 +93,10 @@ _PROSE_WORD = re.compile(
     r"(?<![\\A-Za-z])(?:[A-Za-z]{3,}|is|of|to|in|as|by|if|at|on|be|or|we|it|an|so|do|If|Is|In|To|As)(?![A-Za-z])"
 )
 
+_STOPS = string.whitespace + ".,;:"
+
+_MOST_MARKS = 64  # each takes a walk over the text, and no answer has so many
+
 _WORD = re.compile(r"(?<![\\A-Za-z])([A-Za-z]+)(?![A-Za-z])")
 
 _FUNCTIONS = "sqrt|pi|exp|sin|cos|tan|cot|sec|csc|sinh|cosh|tanh|arcsin|arccos|arctan|ln|log"
@@ -135,9 +140,9 @@ def plain(answer: str) -> str:
 
 
 def strip_markup(text: str) -> str:
-    """Remove marks around a whole answer, and the full stop or comma at its end."""
-    while True:
-        stripped = re.sub(r"(?<!\\)[\s.,;:]+$", "", text.strip())
+    """Remove marks around a whole answer, and the full stop or comma at its end; up to `_MOST_MARKS` deep."""
+    for _ in range(_MOST_MARKS):
+        stripped = _without_stop(text.strip())
         for opening, closing in _MARKUP:
             inside = stripped[len(opening) : -len(closing)]
             whole = len(stripped) > len(opening) + len(closing) and stripped.startswith(opening)
@@ -147,8 +152,15 @@ def strip_markup(text: str) -> str:
         if stripped.startswith("{") and closing_bracket(stripped, 0) == len(stripped) - 1:
             stripped = stripped[1:-1]
         if stripped == text:
-            return text
+            break
         text = stripped
+    return text
+
+
+def _without_stop(text: str) -> str:
+    r"""Remove the full stop, comma or space at the end, but not that of a thin space such as ``\,``."""
+    end = len(text.rstrip(_STOPS))
+    return text[: end + 1] if text.endswith("\\", 0, end) else text[:end]
 
 
 def closing_bracket(text: str, start: int) -> int:

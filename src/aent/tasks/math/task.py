@@ -11,12 +11,11 @@ from aent.tasks.math.boxed import final_answer
 from aent.tasks.math.files import read_hub, read_local
 from aent.tasks.math.grading import Kind, is_readable, is_right, spell, voted_answer
 from aent.tasks.math.quantities import number_of
+from aent.tasks.prompts import check_template, prompt_of
 from aent.tasks.task import Row, Split, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-_PLACE = "{question}"
 
 _UNRELATED = "271828.1828"
 
@@ -72,11 +71,7 @@ class MathTask(Task):
     skip_faulty: bool = False
 
     def __post_init__(self) -> None:
-        if _PLACE not in self.template:
-            raise InputError(
-                f"task {self.name!r}: template={self.template!r} has no place for the question; "
-                f"write {_PLACE} where it goes."
-            )
+        check_template(self.name, self.template)
         if self.path is not None and self.path.endswith((".jsonl", ".parquet")):
             raise InputError(
                 f"task {self.name!r}: path={self.path!r} is a file, but path is a folder or a data set on "
@@ -210,7 +205,8 @@ class MathTask(Task):
                 f"{where}: math-verify cannot read the gold answer {answer[:200]!r}, so only the same "
                 "letters would be right. Rewrite it as a number or in LaTeX, or remove the row."
             )
-        return {"prompt": self._prompt(question), "answer": answer}
+        prompt = prompt_of(question, self.template, chat=self.chat, system=self.system)
+        return {"prompt": prompt, "answer": answer}
 
     def _question(self, row: Row, where: str) -> str:
         return self._cell(row, "question_column", where)
@@ -219,13 +215,6 @@ class MathTask(Task):
         written = self._cell(row, "answer_column", where)
         found = final_answer(written)
         return written.strip() if found is None else found
-
-    def _prompt(self, question: str) -> str | list[dict[str, str]]:
-        content = self.template.replace(_PLACE, question)
-        if not self.chat and self.system is None:
-            return content
-        system = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return [*system, {"role": "user", "content": content}]
 
     def _cell(self, row: Row, field: str, where: str) -> str:
         """Return a text or a number in a row as text."""
