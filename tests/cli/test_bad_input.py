@@ -20,7 +20,7 @@ def fails(capsys, *argv):
 @pytest.mark.parametrize(
     ("argv", "parts"),
     [
-        (["trian"], ["unknown command 'trian'", "'train'", "eval, export, methods,"]),
+        (["trian"], ["unknown command 'trian'", "'train'", "calibrate, compare, "]),
         (["train", "nope"], ["unknown recipe 'nope'", "countdown", "gsm8k"]),
         (["train", "--metod", "aent"], ["unknown flag '--metod'", "nearest are --method, "]),
         (
