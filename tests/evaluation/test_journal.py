@@ -36,6 +36,14 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert json.loads(before)["task"]["numbers"] == [1, 2]
 
 
+def test_a_field_that_an_earlier_version_did_not_have_may_be_unset(tmp_path):
+    Journal.open(tmp_path, SETTINGS, 2)
+    task = SETTINGS["task"]
+    Journal.open(tmp_path, {**SETTINGS, "task": {**task, "chat": False, "system": None}, "dtype": None}, 2)
+    with pytest.raises(InputError, match="chat"):
+        Journal.open(tmp_path, {**SETTINGS, "task": {**task, "chat": True}}, 2)
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "precious").write_text("x")
     with pytest.raises(InputError, match="already holds something"):

@@ -62,6 +62,9 @@ class Journal:
 
 
 def _check_same(folder: Path, earlier: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    if isinstance(task := current.get("task"), Mapping):  # a later version has more fields, unset
+        known = earlier.get("task") or {}
+        current = {**current, "task": {key: v for key, v in task.items() if key in known or v}}
     differing = [
         f"{key}: {earlier.get(key)!r} there, {current.get(key)!r} now"
         for key in sorted({*earlier, *current})

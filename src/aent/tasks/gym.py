@@ -66,14 +66,14 @@ _PROCESS = Killable("aent.tasks.gym_scorers")
 class ReasoningGym(Task):
     """The reasoning-gym data set `source`, with `config` as its settings.
 
-    The answer is the last ``<answer>...</answer>`` of the completion, or, where the prompt does not ask for
-    these tags, the whole completion without surrounding white space. With `chat` or `system` the prompt is a
-    conversation and asks for the tags, unless `template` gives another text around ``{question}``. The reward is the score of reasoning-gym's own scorer, in
-    [0, 1]; many scorers give partial credit for a near miss. Nine of them evaluate the answer as
-    code. These see only answers that consist of the characters and words of genuine solutions;
-    all others score 0. So do ``nan`` and infinity unless they are right, prefixes of probabilities
-    (``coin_flip`` would pay ``0``), and answers on which the scorer raises or takes longer than
-    `aent.tasks.limits.SECONDS`.
+    The answer is the last ``<answer>...</answer>`` of the completion, or, where the prompt does not ask
+    for these tags, the whole completion without surrounding white space. With `chat` or `system` the
+    prompt is a conversation and asks for the tags, unless `template` gives another text around
+    ``{question}``. The reward is the score of reasoning-gym's own scorer, in [0, 1]; many scorers give
+    partial credit for a near miss. Nine of them evaluate the answer as code. These see only answers that
+    consist of the characters and words of genuine solutions; all others score 0. So do ``nan`` and
+    infinity unless they are right, prefixes of probabilities (``coin_flip`` would pay ``0``), and answers
+    on which the scorer raises or takes longer than `aent.tasks.limits.SECONDS`.
 
     Train and test are drawn from seeds that never meet. No question occurs twice in a split, and no
     test question occurs in train. Items without a gold answer (reasoning-gym leaves it empty if
@@ -83,8 +83,9 @@ class ReasoningGym(Task):
     A demonstration is a question of the training side and its bare gold answer.
 
     Raises:
-        InputError: if `template` has no ``{question}``, if the data set is unknown, pays any answer, refuses the settings, or has fewer
-            distinct questions with an answer than requested, or if a size is out of range.
+        InputError: if the data set is unknown, pays any answer, refuses the settings, or has fewer
+            distinct questions with an answer than requested, if a size is out of range, or if `template`
+            has no ``{question}``.
     """
 
     name: ClassVar[str] = "reasoning-gym"

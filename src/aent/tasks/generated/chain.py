@@ -52,8 +52,8 @@ class Chain(GeneratedTask):
     def instructions(self) -> str:
         """Return the rules, and where the answer goes."""
         return (
-            "Calculate from left to right: +, - and * have no precedence over each other. After each operation, "
-            f"replace the result by its remainder modulo {self.modulus}.\n\n{PLACE}\n\n"
+            "Calculate from left to right: +, - and * have no precedence over each other. After each "
+            f"operation, replace the result by its remainder modulo {self.modulus}.\n\n{PLACE}\n\n"
             "End with # and the final result, for instance #0."
         )
 

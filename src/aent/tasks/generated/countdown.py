@@ -41,9 +41,9 @@ class Countdown(GeneratedTask):
     def instructions(self) -> str:
         """Return the rules, and where the answer goes."""
         return (
-            "Write an expression that uses each of the given numbers exactly once and equals the target. Use only "
-            "+, -, * and brackets. The line below gives the numbers, and the target before the sign =.\n\n"
-            "{question}\n\nGive the expression alone between <answer> and </answer>."
+            "Write an expression that uses each of the given numbers exactly once and equals the target. Use "
+            "only +, -, * and brackets. The line below gives the numbers, and the target before the sign =."
+            "\n\n{question}\n\nGive the expression alone between <answer> and </answer>."
         )
 
     @property
