@@ -1,0 +1,262 @@
+"""Tables and pictures of the long runs, from the rows of long.jsonl."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aent.evaluation.metrics import pass_at_k
+from aent.report.figure import BLUE, GREEN, GREY, INK, ORANGE
+from aent.statistics import PerProblem, area_under_curve, mean_over_seeds, paired_difference
+
+START, BASELINE = "start", "none"
+Row = Mapping[str, Any]
+
+
+class Metric(NamedTuple):
+    """A quantity of an evaluation, per problem."""
+
+    name: str
+    evaluation: str
+    k: int
+    """Of pass@k; 0 for the majority of all answers."""
+    split: str = "test"
+
+    def of(self, row: Row) -> PerProblem:
+        """Return the values of one row."""
+        stored = row[self.split][self.evaluation]
+        correct = np.array(stored["correct"])
+        values = pass_at_k(correct, stored["samples"], self.k) if self.k else np.array(stored["maj"])
+        return PerProblem(values, np.ones(len(values)))
+
+
+ONCE, OFTEN = Metric("pass@1", "headline", 1), Metric("pass@16", "headline", 16)
+ENDS = (
+    ONCE, OFTEN, Metric("maj@16", "headline", 0),
+    Metric("pass@1, T = 1", "sampled", 1), Metric("pass@16, T = 1", "sampled", 16),
+    Metric("greedy", "greedy", 1),
+    Metric("training problems, pass@1", "headline", 1, "train"),
+    Metric("training problems, pass@16", "headline", 16, "train"),
+)  # fmt: skip
+
+
+def in_words(row: Row) -> str:
+    """Return the heights of an evaluation in one line."""
+    return ", ".join(f"{metric.name} {metric.of(row).values.mean():.3f}" for metric in ENDS)
+
+
+class Curve(NamedTuple):
+    """One run: its evaluations in their order, the policy before training first."""
+
+    label: str
+    seed: int
+    rows: Sequence[Row]
+
+    @property
+    def steps(self) -> list[int]:
+        return [row["step"] for row in self.rows]
+
+    def means(self, metric: Metric) -> list[float]:
+        """Return the height of the curve at each evaluation."""
+        return [float(metric.of(row).values.mean()) for row in self.rows]
+
+    def best(self, metric: Metric) -> int:
+        """Return the index of the highest evaluation after the start; the first where several are as high."""
+        return 1 + int(np.argmax(self.means(metric)[1:]))
+
+    def area(self, metric: Metric) -> PerProblem:
+        """Return the area under each problem's curve, as its mean height."""
+        columns = np.stack([metric.of(row).values for row in self.rows], 1)
+        values = np.array([area_under_curve(self.steps[1:], list(column[1:])) for column in columns])
+        return PerProblem(values, np.ones(len(values)))
+
+    def reaches(self, metric: Metric, height: float) -> int | None:
+        """Return the first evaluated step at which the curve is at least this high; None if it never is."""
+        found = (s for s, v in zip(self.steps[1:], self.means(metric)[1:], strict=True) if v >= height)
+        return next(found, None)
+
+
+def curves(rows: Sequence[Row], recipe: str) -> tuple[dict[str, list[Curve]], list[str]]:
+    """Return the complete runs of a recipe by label, plain GRPO first, and a line for each unfinished one."""
+    own = [row for row in rows if row["recipe"] == recipe]
+    start = [row for row in own if row["label"] == START]
+    grouped: dict[tuple[str, int], list[Row]] = {}
+    for row in own:
+        if row["label"] != START:
+            grouped.setdefault((row["label"], row["seed"]), []).append(row)
+    last = max((row["step"] for row in own), default=0)
+    complete: dict[str, list[Curve]] = {}
+    unfinished: list[str] = []
+    for (label, seed), found in sorted(grouped.items(), key=lambda item: (not _plain(item[0][0]), item[0])):
+        ordered = sorted(found, key=lambda row: row["step"])
+        if ordered[-1]["step"] == last:
+            complete.setdefault(label, []).append(Curve(label, seed, [*start, *ordered]))
+        else:
+            unfinished.append(f"{label}, seed {seed}: up to step {ordered[-1]['step']}")
+    return complete, unfinished
+
+
+def _plain(label: str) -> bool:
+    return label.partition(".")[0] == BASELINE
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Return everything as Markdown."""
+    parts: list[str] = []
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        complete, unfinished = curves(rows, recipe)
+        parts.append(f"### {recipe}")
+        if BASELINE in complete:
+            parts += [_table(complete, metric) for metric in (ONCE, OFTEN)] + [
+                _ends(complete),
+                _why(complete),
+            ]
+        else:
+            parts.append("Plain GRPO, which all is compared with, has not come to its end here yet.")
+        if unfinished:
+            parts.append("Not complete: " + "; ".join(unfinished) + ".")
+    return "\n\n".join(parts)
+
+
+def _table(complete: Mapping[str, Sequence[Curve]], metric: Metric) -> str:
+    """The course of one metric on unseen problems; brackets hold the difference from plain GRPO."""
+    name = metric.name
+    heads = ("method", "seeds", f"best {name}", "at step", f"last {name}", "mean height of the curve",
+             "steps to plain GRPO's best", "seeds above its best seed")  # fmt: skip
+    lines = [_line(heads), "|" + "---|" * len(heads)]
+    base = complete[BASELINE]
+    top = max(max(curve.means(metric)[1:]) for curve in base)
+    for label, own in complete.items():
+        best = [str(curve.steps[curve.best(metric)]) for curve in own]
+        above = sum(max(curve.means(metric)[1:]) > top for curve in own)
+        lines.append(
+            _line(
+                (
+                    label,
+                    str(len(own)),
+                    _difference(base, own, lambda curve: metric.of(curve.rows[curve.best(metric)])),
+                    ", ".join(best),
+                    _difference(base, own, lambda curve: metric.of(curve.rows[-1])),
+                    _difference(base, own, lambda curve: curve.area(metric)),
+                    ", ".join(_steps_to(curve, base, metric) for curve in own),
+                    f"{above} of {len(own)}",
+                )
+            )
+        )
+    return "\n".join(lines)
+
+
+def _steps_to(curve: Curve, base: Sequence[Curve], metric: Metric) -> str:
+    """The step at which a run is as good as plain GRPO's best on its seed, beside plain GRPO's own."""
+    rivals = [other for other in base if other.seed == curve.seed]
+    if not rivals:
+        return "-"
+    rival = rivals[0]
+    step = curve.reaches(metric, max(rival.means(metric)[1:]))
+    return f"{'never' if step is None else step} against {rival.steps[rival.best(metric)]}"
+
+
+def _ends(complete: Mapping[str, Sequence[Curve]]) -> str:
+    """The last evaluation at every setting, and the entropy it has left."""
+    heads = ("method", "seeds", *(metric.name for metric in ENDS), "entropy, T = 1")
+    lines = [_line(heads), "|" + "---|" * len(heads)]
+    start = complete[BASELINE][0].rows[0]
+    cells = [f"{metric.of(start).values.mean():.3f}" for metric in ENDS]
+    lines.append(_line((START, "", *cells, f"{start['test']['sampled']['entropy']:.3f}")))
+    for label, own in complete.items():
+        cells = [
+            _difference(complete[BASELINE], own, lambda curve, m=metric: m.of(curve.rows[-1]))
+            for metric in ENDS
+        ]
+        entropy = np.mean([curve.rows[-1]["test"]["sampled"]["entropy"] for curve in own])
+        lines.append(_line((label, str(len(own)), *cells, f"{entropy:.3f}")))
+    return "\n".join(lines)
+
+
+def _difference(base: Sequence[Curve], own: Sequence[Curve], column: Callable[[Curve], PerProblem]) -> str:
+    """A mean over seeds, and its paired difference from plain GRPO on the seeds that both have."""
+    value = f"{mean_over_seeds([column(curve) for curve in own]):.3f}"
+    rivals = {curve.seed: curve for curve in base}
+    pairs = [(rivals[curve.seed], curve) for curve in own if curve.seed in rivals]
+    if not pairs or own[0].label == BASELINE:
+        return value
+    change, low, high = paired_difference(
+        *([column(curve) for curve in side] for side in zip(*pairs, strict=True))
+    )
+    return f"{value} ({change:+.3f} [{low:+.3f}, {high:+.3f}])"
+
+
+def _why(complete: Mapping[str, Sequence[Curve]]) -> str:
+    """What a policy learns from at three stages, and what it can still solve; means over seeds."""
+    heads = ("method", "steps", "mixed groups", "gradient norm", "2 x entropy", "entropy, right answers",
+             "entropy, wrong answers", "unseen problems ever solved", "of these none of 16 now")  # fmt: skip
+    lines = [_line(heads), "|" + "---|" * len(heads)]
+    for label, own in complete.items():
+        length = len(own[0].rows)
+        for index in sorted({1, length // 2, length - 1}):
+            cells = np.array([_reasons(curve, index) for curve in own], dtype=float).mean(0)
+            step = own[0].steps[index]
+            shown = [f"{value:.3f}" for value in cells[:-2]] + [f"{value:.0f}" for value in cells[-2:]]
+            lines.append(_line((label, f"to {step}", *shown)))
+    return "\n".join(lines)
+
+
+def _reasons(curve: Curve, index: int) -> list[float]:
+    logged, sampled = curve.rows[index]["training"], curve.rows[index]["test"]["sampled"]
+    right = np.array([row["test"]["sampled"]["correct"] for row in curve.rows[: index + 1]]) > 0
+    ever = right.any(0)
+    sides = [
+        np.nan if sampled[name] is None else sampled[name] for name in ("entropy_right", "entropy_wrong")
+    ]
+    return [
+        logged["mixed"], logged["grad_norm"], 2 * logged["entropy"], *sides,
+        ever.sum(), (ever & ~right[-1]).sum(),
+    ]  # fmt: skip
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+COLORS = (GREY, BLUE, ORANGE, GREEN, INK, "#CC79A7", "#56B4E9", "#E69F00")
+
+
+def draw(rows: Sequence[Row], folder: Path) -> None:
+    """Draw pass@1, pass@16 and entropy over training, one picture a recipe: lines are means over seeds."""
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        complete, _ = curves(rows, recipe)
+        if complete:
+            draw_recipe(complete, folder / f"long-{recipe.partition('-')[2]}.png", recipe)
+
+
+def draw_recipe(complete: Mapping[str, Sequence[Curve]], path: Path, title: str) -> None:
+    """Draw the curves of one recipe; a shade spans the seeds."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.4), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{title}: unseen problems over training", x=0.01, ha="left", fontweight="bold")
+    panels = (
+        ("pass@1, T = 0.6", lambda curve: curve.means(ONCE)),
+        ("pass@16, T = 0.6", lambda curve: curve.means(OFTEN)),
+        ("entropy at T = 1, nats per token", lambda c: [row["test"]["sampled"]["entropy"] for row in c.rows]),
+    )
+    for axes, (name, height) in zip(figure.subplots(1, 3), panels, strict=True):
+        for number, (label, own) in enumerate(complete.items()):
+            values = np.array([height(curve) for curve in own])
+            color = COLORS[number % len(COLORS)]
+            style = "-" if number < len(COLORS) else "--"
+            axes.plot(own[0].steps, values.mean(0), style, color=color, linewidth=1.8, label=label)
+            axes.fill_between(
+                own[0].steps, values.min(0), values.max(0), color=color, alpha=0.12, linewidth=0
+            )
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.set_xlabel("training step")
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
+    )
+    figure.savefig(path, format="png")

@@ -1,0 +1,75 @@
+"""benchmarks/evidence/long.py: which runs a queue has, what is kept of them, and how it resumes."""
+
+import json
+
+import pytest
+import yaml
+
+from aent.runs.comparison import Entrant, load_entrants
+from aent.training.prepare import read_request
+
+
+@pytest.fixture
+def long(script):
+    return script("long")
+
+
+def queue(long):
+    return yaml.safe_load(long.QUEUE.read_text())
+
+
+def test_every_run_of_the_queue_is_a_command_of_aent_train(long, monkeypatch):
+    known = load_entrants(str(long.METHODS))
+    assert {label for entry in queue(long) for label in entry["methods"]} <= set(known)
+    comparison = next(iter(long.comparisons(queue(long)[0], 2000, 200)))
+    request = read_request(comparison.argv(comparison.jobs[0]))
+    trainer = request.recipe.trainer
+    assert request.recipe.evaluation is None
+    assert (trainer["max_steps"], trainer["save_steps"]) == (2000, 200)
+    assert (trainer["learning_rate"], trainer["lr_scheduler_type"]) == (3e-4, "constant")
+
+
+def test_a_method_with_two_steps_a_batch_gets_as_many_rollouts(long):
+    entrant = long.scaled(Entrant(method="clip-higher", flags=("--num_iterations", "2")), 2000, 200)
+    flags = dict(zip(entrant.flags[::2], entrant.flags[1::2], strict=True))
+    assert (flags["--max_steps"], flags["--save_steps"]) == ("4000", "400")
+
+
+def test_own_flags_win(long):
+    entrant = long.scaled(Entrant(method="none", flags=("--learning_rate", "1e-4")), 2000, 200)
+    assert entrant.flags.count("--learning_rate") == 1
+    assert entrant.flags[entrant.flags.index("--learning_rate") + 1] == "1e-4"
+
+
+def test_a_line_that_was_cut_short_is_dropped(long, tmp_path):
+    rows = long.Rows(tmp_path / "rows.jsonl")
+    rows.append({"step": 200})
+    with rows.path.open("a") as file:
+        file.write('{"step": 4')
+    assert rows.read() == [{"step": 200}]
+    rows.append({"step": 400})
+    assert [json.loads(line)["step"] for line in rows.path.read_text().splitlines()] == [200, 400]
+    assert rows.has({"step": 400})
+    assert not rows.has({"step": 600})
+
+
+def test_the_summary_takes_the_steps_since_the_last_evaluation(long):
+    """A group without spread gives no gradient: a share of .25 of these leaves .75 mixed."""
+    row = {"reward": 0.5, "grad_norm": 1.0, "step_time": 2.0, "entropy": 0.4, "frac_reward_zero_std": 0.25}
+    rows = [{"step": 10, **row, "reward": 9.0}, {"step": 20, **row}, {"step": 30, **row, "reward": 1.0}]
+    found = long.summary(rows, 10, 30)
+    assert (found["reward"], found["mixed"], found["entropy"]) == (0.75, 0.75, 0.4)
+    assert "aent/coef" not in found
+
+
+def test_the_full_entropy_is_kept_where_a_method_looks_at_a_subset(long):
+    row = {"step": 10, "entropy": 0.4, "aent/full_entropy": 0.6, "frac_reward_zero_std": 0.0}
+    assert long.summary([row], 0, 10)["entropy"] == 0.6
+
+
+def test_one_half_of_aent_auto_has_its_weights_and_no_bonus(script):
+    from aent.methods.aent_auto import unsolved_advantages
+
+    method = script("long_parts").weights_alone()
+    assert method.token_advantages is unsolved_advantages
+    assert method.controller.coef == 0.0
