@@ -12,7 +12,7 @@ from gpu_common import Figure, NotHereError, Place, peak, speed
 
 def _step_module() -> Any:
     if importlib.util.find_spec("trl") is None:
-        raise NotHereError("trl is not installed: pip install 'aent[trl]'")
+        raise NotHereError("trl is not installed: pip install -e '.[trl]' in a clone of aent")
     import step
 
     return step
@@ -58,7 +58,7 @@ def options(place: Place) -> Iterator[Figure]:
     """A step runs in bfloat16, with gradient checkpointing, and with a PEFT adapter."""
     step = _step_module()
     if importlib.util.find_spec("peft") is None:
-        raise NotHereError("peft is not installed: pip install 'aent[trl]'")
+        raise NotHereError("peft is not installed: pip install -e '.[trl]' in a clone of aent")
     from peft import LoraConfig
 
     shape, settings = _shape(step, place), _options(place, steps=1)

@@ -9,7 +9,7 @@ usage: aent import-gguf FILE FOLDER
 
 Write the model in FILE (GGUF format) as an ordinary transformers folder, in float32: weights, tokenizer,
 chat template and special tokens. Everything is checked against the metadata of the file, and a file with a
-feature that cannot be carried over with certainty is refused. Needs the extra gguf: pip install 'aent[gguf]'.
+feature that cannot be carried over with certainty is refused. Needs the package gguf: pip install gguf.
 """
 
 
