@@ -118,6 +118,16 @@ def test_linked_sections_exist(page):
     assert not wrong
 
 
+def test_which_method_quotes_only_intervals_of_the_results():
+    def intervals(name):
+        text = re.sub(r"\b0\.", ".", (ROOT / "docs" / name).read_text())
+        return set(re.findall(r"[+-]?\.\d+ \[[+-]?\.\d+, [+-]?\.\d+\]", text))
+
+    quoted = intervals("which-method.md")
+    assert len(quoted) >= 10
+    assert not quoted - intervals("results.md")
+
+
 def test_nothing_says_to_install_aent_from_an_index():
     """It is not published: the form that works is ``pip install -e '.[...]'`` in a clone."""
     files = [*PAGES, *(ROOT / "src/aent").rglob("*.py"), *(ROOT / "examples").rglob("*.*")]

@@ -1,8 +1,10 @@
 """The examples run, and show what they say."""
 
 import json
+import os
 import runpy
 import string
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,3 +70,46 @@ def test_trl_gsm8k_trains_a_local_model_on_local_rows(model, tmp_path, monkeypat
     assert state["stateful_callbacks"]["aent"]["attributes"]["controller"]["updates"] == 2
     assert all(row["aent/entropy"] > 0 for row in state["log_history"] if "loss" in row)
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["own_method", "lora"])
+def test_scripts_train_a_local_model(name, model, tmp_path):
+    example = runpy.run_path(str(EXAMPLES / f"{name}.py"))
+    trainer = example["main"](
+        ["--model", str(model), "--max_steps", "2", "--output_dir", str(tmp_path / "out")]
+    )
+    rows = [row for row in trainer.state.log_history if "loss" in row]
+    assert [row["step"] for row in rows] == [1, 2]
+    assert all(row["aent/entropy"] > 0 for row in rows)
+    if name == "own_method":  # coef is logged as it was in force: 0.01, then a hundredth less
+        assert [row["aent/coef"] for row in rows] == pytest.approx([0.01, 0.0099])
+    else:
+        assert (tmp_path / "out" / "adapter_model.safetensors").exists()
+        assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_own_task_checks_itself(capsys):
+    runpy.run_path(str(EXAMPLES / "own_task.py"), run_name="__main__")
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["train:", "7"],
+        ["test:", "3"],
+    ]
+
+
+def test_verl_gsm8k_switches_aent_on_and_passes_its_arguments_on(tmp_path):
+    """verl is in another environment; here a stand-in for Python prints what it is given."""
+    stand_in = tmp_path / "python"
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stand_in.chmod(0o755)
+    done = subprocess.run(
+        [str(EXAMPLES / "verl_gsm8k.sh"), "trainer.nnodes=2"],
+        env={**os.environ, "PYTHON": str(stand_in)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = done.stdout.split()
+    assert words[:2] == ["-m", "verl.trainer.main_ppo"]
+    assert {"trainer.v1.trainer_mode=aent_sync", "+aent.method=aent-auto"} <= {*words}
+    assert words[-1] == "trainer.nnodes=2"
+    assert all("=" in word for word in words[2:])
