@@ -66,7 +66,11 @@ def test_a_finished_evaluation_is_shown_again_and_not_repeated(workplace, monkey
     first, before = capsys.readouterr().out, kept(workplace / "out")
     monkeypatch.setattr("aent.policies.load.load_model", None)
     assert evaluate("--samples", "2") == 0
-    assert capsys.readouterr().out == first
+    again = capsys.readouterr().out
+    table = first[first.index("metric") :]
+    assert again.endswith(table)
+    assert "tokens/s" in first
+    assert "tokens/s" not in again
     assert kept(workplace / "out") == before
 
 
@@ -154,3 +158,20 @@ def test_eval_writes_results_and_every_answer(workplace, policy, capsys):
     assert len(answers) == 20
     assert main(argv) == 0  # a second time: a folder of its own
     assert (workplace / "eval-policy-countdown-002").exists()
+
+
+def test_memory_is_said_first_and_the_pace_at_the_end(workplace, capsys):
+    assert evaluate("--samples", "4", "--dtype", "bfloat16") == 0
+    printed = capsys.readouterr().out
+    before, _, after = printed.partition("for a batch of answers")
+    assert "aime24: 0.0 GiB of weights" in before.replace("\n", " ")
+    assert "12 of 12 answers; aime24," in after
+    assert "tokens/s" in after
+    settings = json.loads((workplace / "out/settings.json").read_text())
+    assert settings["dtype"] == "bfloat16"
+
+
+def test_another_dtype_is_another_evaluation(workplace, capsys):
+    assert evaluate("--dtype", "bfloat16") == 0
+    assert evaluate() == 1
+    assert "dtype: 'bfloat16' there, None now" in capsys.readouterr().err.replace("\n", " ")

@@ -28,7 +28,7 @@ def loaded(model, tokenizer, monkeypatch):
     """How often the model was loaded; none is on disk."""
     count = []
 
-    def load(name, backend):
+    def load(name, backend, dtype):
         count.append(name)
         return TransformersSampler(model, tokenizer)
 

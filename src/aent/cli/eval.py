@@ -1,5 +1,6 @@
 """``aent eval``: pass@k, maj@k and entropy of a model on one task or several."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,14 +8,18 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
+from rich.progress import Progress
 
 from aent.errors import InputError, unknown
 from aent.evaluation import PROTOCOLS, EvalConfig, Evaluation, Suite, results_table, summary_table
 from aent.evaluation.suite import free_folder
-from aent.policies.load import Backend
-from aent.progress import counter, hush, progress_bar
+from aent.policies.load import Backend, Dtype
+from aent.progress import hush, progress_bar
 from aent.spec import take_section
 from aent.tasks import Task, load_task
+
+LINE_EVERY = 60.0
+"""Seconds between two lines of progress where no bar is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,8 @@ class Arguments:
     evaluation, give its folder again."""
     backend: Backend = "transformers"
     """What samples the answers; vllm is faster and reports no entropy."""
+    dtype: Dtype | None = None
+    """The numbers the model is loaded with (default: as it was saved)."""
     config: Annotated[EvalConfig, tyro.conf.arg(name="")] = field(default_factory=EvalConfig)
 
 
@@ -46,14 +53,34 @@ def main(argv: Sequence[str]) -> int:
     if Path(arguments.model).exists():
         hush()
     folder = arguments.output or free_folder(f"eval-{Path(arguments.model).name}-{'-'.join(tasks)}")
-    suite = Suite.open(arguments.model, tasks, arguments.config, folder, arguments.backend)
+    suite = Suite.open(arguments.model, tasks, arguments.config, folder, arguments.backend, arguments.dtype)
     console = Console()
     console.print(f"{folder}: answers are saved as they come; --output {folder} resumes", highlight=False)
     with progress_bar(console) as bar:
-        evaluations = suite.run(lambda task: counter(bar, task))
+        evaluations = suite.run(
+            lambda task: _Pace(bar, task), lambda line: console.print(line, highlight=False)
+        )
     _print(evaluations, console)
     console.print(f"{folder}: results.json and samples.jsonl (every sampled answer)", highlight=False)
     return 0
+
+
+class _Pace:
+    """Shows answers done and tokens per second: in the bar, or where it is not drawn, as a line a minute."""
+
+    def __init__(self, bar: Progress, task: str):
+        self.bar, self.task = bar, task
+        self.row = bar.add_task(task, total=None)
+        self.start = time.monotonic()
+        self.printed = self.start
+
+    def __call__(self, done: int, total: int, tokens: int) -> None:
+        now = time.monotonic()
+        rate = f"{self.task}, {tokens / max(now - self.start, 1e-9):.0f} tokens/s"
+        self.bar.update(self.row, completed=done, total=total, description=rate)
+        if self.bar.disable and (now - self.printed >= LINE_EVERY or done == total):
+            self.printed = now
+            self.bar.console.print(f"{done} of {total} answers; {rate}", highlight=False)
 
 
 def _protocol(section: Mapping[str, Any] | None) -> EvalConfig:

@@ -1,7 +1,7 @@
 """Evaluating a policy on a task."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from aent.evaluation.config import EvalConfig
 from aent.evaluation.journal import Journal
 from aent.evaluation.results import Evaluation, Record, estimates, per_problem
 from aent.policies.generate import TransformersSampler
-from aent.policies.sampling import Progress, Sample, Sampler
+from aent.policies.sampling import Progress, Prompt, Sample, Sampler, Sampling
 from aent.records import json_text, machine, versions
 from aent.tasks.demonstrated import completion_room
 from aent.tasks.task import Row, Task
@@ -37,7 +37,8 @@ def evaluate(
     Raises:
         InputError: if the split is empty, and as `aent.policies.generate`.
     """
-    return measure(TransformersSampler(model, tokenizer), task, config or EvalConfig(), progress=progress)
+    steps = None if progress is None else lambda done, total, _: progress(done, total)
+    return measure(TransformersSampler(model, tokenizer), task, config or EvalConfig(), progress=steps)
 
 
 def measure(
@@ -46,12 +47,22 @@ def measure(
     config: EvalConfig,
     *,
     journal: Journal | None = None,
-    progress: Progress | None = None,
+    before: Callable[[Sequence[Prompt], Sampling], None] | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
 ) -> Evaluation:
     """Do what `evaluate` does, with any sampler.
 
     With a `journal`, answers are written as they come, answers already in it are not sampled again, and
     the results are saved to its folder.
+
+    Args:
+        sampler: what samples the answers.
+        task: what is asked.
+        config: the settings.
+        journal: the folder of the evaluation.
+        before: called with the prompts and the settings before the first answer.
+        progress: called after each batch with how many answers are done, how many there will be, and the
+            tokens sampled by this call.
 
     Raises:
         InputError: as `evaluate`.
@@ -61,17 +72,19 @@ def measure(
     rows, available = _problems(task, config)
     sampling = config.sampling(_max_tokens(task, config))
     records = [] if journal is None else journal.records()
-    batches = sampler.batches(
-        [row["prompt"] for row in rows], sampling, first=len(records) // config.batch_size
-    )
+    prompts, tokens = [row["prompt"] for row in rows], 0
+    if before is not None:
+        before(prompts, sampling)
+    batches = sampler.batches(prompts, sampling, first=len(records) // config.batch_size)
     with closing(batches):
         for batch in batches:
             judged = [_record(task, rows[answer.problem], answer) for answer in batch]
             records += judged
             if journal is not None:
                 journal.append(judged)
+            tokens += sum(record.length for record in judged)
             if progress is not None:
-                progress(len(records), len(rows) * config.samples)
+                progress(len(records), len(rows) * config.samples, tokens)
     about = {
         "task": _describe(task),
         "model": sampler.model,
@@ -90,7 +103,9 @@ def measure(
     return evaluation
 
 
-def settings(task: Task, config: EvalConfig, model: str, backend: str) -> dict[str, Any]:
+def settings(
+    task: Task, config: EvalConfig, model: str, backend: str, dtype: str | None = None
+) -> dict[str, Any]:
     """Return everything the answers of an evaluation depend on; it resumes only if nothing has changed.
 
     Problems are represented by a digest, the weights of a local model by sizes and times of its files.
@@ -105,6 +120,7 @@ def settings(task: Task, config: EvalConfig, model: str, backend: str) -> dict[s
         "model": model,
         "weights": {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files},
         "backend": backend,
+        **({} if dtype is None else {"dtype": dtype}),
         "task": _describe(task),
         "problems_sha256": digest,
         **asdict(config),

@@ -1,7 +1,8 @@
 """One model evaluated on one task or several, in one folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aent.errors import InputError
@@ -10,8 +11,10 @@ from aent.evaluation.evaluate import measure, settings
 from aent.evaluation.journal import Journal
 from aent.evaluation.results import Evaluation, load_results
 from aent.evaluation.table import summary
-from aent.policies.load import Backend, check_model, load_sampler
-from aent.policies.sampling import Progress
+from aent.policies.generate import TransformersSampler
+from aent.policies.load import Backend, Dtype, check_model, load_sampler
+from aent.policies.memory import generation_memory
+from aent.policies.sampling import Prompt, Sampler, Sampling
 from aent.policies.vllm import check_vllm
 from aent.records import json_text, write
 from aent.tasks import Task
@@ -26,6 +29,8 @@ class Suite:
     model: str
     """A transformers folder, a PEFT adapter or a hub id."""
     backend: Backend
+    dtype: Dtype | None
+    """None loads the model as it was saved."""
     config: EvalConfig
     tasks: Mapping[str, Task]
     """By name."""
@@ -35,7 +40,13 @@ class Suite:
 
     @classmethod
     def open(
-        cls, model: str, tasks: Mapping[str, Task], config: EvalConfig, folder: Path, backend: Backend
+        cls,
+        model: str,
+        tasks: Mapping[str, Task],
+        config: EvalConfig,
+        folder: Path,
+        backend: Backend,
+        dtype: Dtype | None = None,
     ) -> "Suite":
         """Start the evaluations, or resume those in the folder; the model is not loaded yet.
 
@@ -46,7 +57,7 @@ class Suite:
         check_model(model)
         if backend == "vllm":
             check_vllm(model)
-        to_open = {name: settings(task, config, model, backend) for name, task in tasks.items()}
+        to_open = {name: settings(task, config, model, backend, dtype) for name, task in tasks.items()}
         try:
             journals = {
                 name: Journal.open(folder / name if len(tasks) > 1 else folder, each, config.batch_size)
@@ -54,25 +65,38 @@ class Suite:
             }
         except OSError as error:
             raise InputError(f"{folder} cannot be written: {error}; give another --output") from error
-        return cls(model=model, backend=backend, config=config, tasks=tasks, folder=folder, journals=journals)
+        return cls(
+            model=model,
+            backend=backend,
+            dtype=dtype,
+            config=config,
+            tasks=tasks,
+            folder=folder,
+            journals=journals,
+        )
 
-    def run(self, progress: Callable[[str], Progress] | None = None) -> dict[str, Evaluation]:
+    def run(
+        self,
+        progress: Callable[[str], Callable[[int, int, int], None]] | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> dict[str, Evaluation]:
         """Return the evaluation of every task; the model is loaded only if one is unfinished.
 
         With several tasks the scores and their means are also written to ``summary.json``.
 
         Args:
-            progress: called with the name of a task, returns what to call as its answers come.
+            progress: called with the name of a task, returns what `measure` calls as its answers come.
+            say: called with the memory that each task will take, before its first answer.
 
         Raises:
-            InputError: as `measure`.
+            InputError: as `measure`, or if a batch of answers does not fit in memory.
             OSError: if the folder cannot be written.
         """
         evaluations = {
             name: load_results(journal.folder) for name, journal in self.journals.items() if journal.finished
         }
         unfinished = [name for name in self.tasks if name not in evaluations]
-        sampler = load_sampler(self.model, self.backend) if unfinished else None
+        sampler = load_sampler(self.model, self.backend, self.dtype) if unfinished else None
         for name in unfinished:
             assert sampler is not None
             evaluations[name] = measure(
@@ -80,12 +104,28 @@ class Suite:
                 self.tasks[name],
                 self.config,
                 journal=self.journals[name],
+                before=partial(_check_memory, sampler, say, name),
                 progress=progress and progress(name),
             )
         evaluations = {name: evaluations[name] for name in self.tasks}
         if len(evaluations) > 1:
             write(self.folder / SUMMARY, json_text(summary(evaluations), indent=2) + "\n")
         return evaluations
+
+
+def _check_memory(
+    sampler: Sampler,
+    say: Callable[[str], None] | None,
+    task: str,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+) -> None:
+    """Check that a batch fits in memory; vLLM sees to that by itself."""
+    if not isinstance(sampler, TransformersSampler):
+        return
+    memory = generation_memory(sampler.policy, sampler.tokenizer, prompts, sampling)
+    if say is not None and memory is not None:
+        say(f"{task}: {memory}")
 
 
 def free_folder(stem: str) -> Path:

@@ -90,16 +90,23 @@ def load_model(name: str, **options: Any) -> tuple[Any, Any]:
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
-def load_sampler(name: str, backend: Backend = "transformers") -> Sampler:
+Dtype = Literal["float32", "bfloat16", "float16"]
+"""The numbers that a model is loaded with."""
+
+
+def load_sampler(name: str, backend: Backend = "transformers", dtype: Dtype | None = None) -> Sampler:
     """Load a model for sampling: with transformers, which reports entropy, or with vLLM.
+
+    Without a `dtype` the model is loaded as it was saved.
 
     Raises:
         InputError: as `check_model`, or as `aent.policies.vllm.check_vllm`.
     """
+    options = {} if dtype is None else {"dtype": dtype}
     if backend == "vllm":
         from aent.policies.vllm import load_vllm
 
-        return load_vllm(name)
+        return load_vllm(name, **options)
     from aent.policies.generate import TransformersSampler
 
-    return TransformersSampler(*load_model(name))
+    return TransformersSampler(*load_model(name, **options))

@@ -58,8 +58,8 @@ class Lists(GeneratedTask):
         return (
             "The line below names operations, separated by commas, and then a list of letters. Apply the "
             "operations in turn. sort: in alphabetical order. reverse: backwards. unique: only the first of "
-            "each letter. rotate: the first letter goes to the end. swap: the first and the last letter change "
-            "places.\n\n{question}\n\nEnd with > and the final list without spaces, for instance >abc."
+            "each letter. rotate: the first letter goes to the end. swap: the first and the last letter "
+            "swap.\n\n{question}\n\nEnd with > and the final list without spaces, for instance >abc."
         )
 
     @property
