@@ -12,8 +12,10 @@ PYTHONS ?= $(PYTHON)
 
 .PHONY: train test test-verl test-verl-vllm lint bench gpu smollm corners docs audit clean
 
+# Plain GRPO and AEnt side by side, from the same start. Once it is done it only shows the result again;
+# for another run: rm -r runs/compare-countdown
 train: $(VENV)/.train
-	$(BIN)/aent train
+	$(BIN)/aent compare countdown --methods none,aent --seeds 3
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from aent.errors import InputError
-from aent.report.figure import apart, series, training_figure
+from aent.report.content import Line, Seed
+from aent.report.figure import apart, comparison_figure, series, training_figure
+from aent.statistics import Estimate
 
 
 def run(steps: int = 50, **changes) -> list[dict]:
@@ -161,3 +163,35 @@ def test_names_are_moved_apart(heights, due):
     placed = apart(np.array(heights), gap=10.0)
     assert np.all(np.diff(placed) >= 10 - 1e-9)
     assert placed == pytest.approx(due)
+
+
+def line(label, *seeds, once=(0.2, 0.3)):
+    """A method whose runs have these entropies at steps 10 and 20, and pass@1 before and after training."""
+    before, after = (
+        {
+            "pass@1": Estimate(v, v - 0.1, v + 0.1),
+            "pass@4": Estimate(v, v, v),
+            "pass@16": Estimate(2 * v, v, 1.0),
+        }
+        for v in once
+    )
+    rows = [[{"step": 10, "entropy": one}, {"step": 20, "entropy": two}] for one, two in seeds]
+    return Line(label=label, seeds=[Seed(rows=r, before=before, after=after) for r in rows])
+
+
+def test_a_comparison_shows_entropy_and_the_smallest_and_largest_k(tmp_path):
+    methods = [line("none", (0.6, 0.2), (0.4, 0.4)), line("aent", (0.6, 0.5), once=(0.2, 0.25))]
+    figure = comparison_figure(methods, tmp_path / "picture.png", title="GRPO on countdown")
+    assert titles(figure) == ["Entropy", "pass@1, unseen problems", "pass@16, unseen problems"]
+    entropy, once, often = figure.axes
+    drawn = {name: list(drawn.get_ydata()) for name, drawn in lines(entropy).items()}
+    assert drawn == {"none": pytest.approx([0.5, 0.3]), "aent": pytest.approx([0.6, 0.5])}  # means over seeds
+    assert [list(drawn.get_ydata()) for drawn in once.lines] == [[0.2, 0.3], [0.2, 0.25]]
+    assert [list(drawn.get_ydata()) for drawn in often.lines] == [[0.4, 0.6], [0.4, 0.5]]
+    assert len(once.collections) == 1  # an interval over problems only where there is one seed
+    assert Image.open(tmp_path / "picture.png").width > 1000
+
+
+def test_a_comparison_without_evaluations_shows_entropy_alone(tmp_path):
+    bare = [Line(label="none", seeds=[Seed(rows=[{"step": 10, "entropy": 0.6}], before=None, after=None)])]
+    assert titles(comparison_figure(bare, tmp_path / "picture.png", title="GRPO")) == ["Entropy"]

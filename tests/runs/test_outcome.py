@@ -1,6 +1,7 @@
 """The result of a comparison from its runs, by hand."""
 
 import csv
+import re
 
 import pytest
 from rich.console import Console
@@ -69,4 +70,6 @@ def test_the_table_has_values_and_differences(compared):
     console.print(comparison_table(outcome(compared.comparison, compared), "grpo"))
     text = console.export_text()
     assert "+0.250 (+0.250, +0.250)" in text
+    assert re.search(r"pass@1 +0\.250 +0\.250 +0\.500", text)  # before training, plain, bonus
+    assert re.search(r"reward_area +- ", text)  # only training has it
     assert "mean of 2 seeds" in text

@@ -37,6 +37,8 @@ def test_runs_shorter_than_their_logging_interval_are_compared(workplace, policy
     assert "reward_area" not in printed
     assert Path("compared/comparison.csv").exists()
     assert "2 methods compared" in Path("compared/report.html").read_text()
+    assert "compared/grpo.png: entropy, pass@1 and pass@k of all methods" in printed
+    assert Path("compared/grpo.png").exists()
 
 
 def test_a_failed_run_is_said_when_it_fails_and_at_the_end(workplace, policy, monkeypatch):

@@ -1,12 +1,14 @@
-"""The picture of a training run: reward, entropy in its band, coefficient."""
+"""The pictures of a training run (reward, entropy in its band, coefficient) and of a comparison."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from aent.errors import InputError
+from aent.report.content import Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +18,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 # Okabe and Ito's colors, distinguishable with any kind of color vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8F98"
+_LINES = (GREY, BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00")
 INK, FAINT = "#30343B", "#D9DCE1"
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -119,6 +122,72 @@ def training_figure(
             _write(axes, named)
         figure.savefig(path, format="png")
     return figure
+
+
+def comparison_figure(lines: Sequence[Line], path: str | Path, *, title: str) -> "Figure":
+    """Draw what each method does to the entropy (nats per token), to pass@1 and to pass@k, into a PNG.
+
+    Entropy is that of the whole vocabulary over training, one thin line per run and their mean. pass@k is
+    shown before and after training, as the mean over seeds, with its 95 % interval over problems where there
+    is one seed. The baseline should come first: it is drawn in gray.
+
+    Args:
+        lines: the methods, as in a report.
+        path: the PNG to write.
+        title: the heading.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    seeds = [seed for line in lines for seed in line.seeds]
+    measured = [{*seed.before} & {*seed.after} for seed in seeds if seed.before and seed.after]
+    shared = set.intersection(*measured) if len(measured) == len(seeds) and measured else set()
+    ks = sorted(int(name.removeprefix("pass@")) for name in shared if name.startswith("pass@"))
+    shown = [f"pass@{k}" for k in dict.fromkeys((*ks[:1], *ks[-1:]))]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4 + 2.6 * len(shown), 3.6), dpi=200, layout="constrained", facecolor="white")
+        FigureCanvasAgg(figure)
+        figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
+        ratios = (1.6, *(1 for _ in shown))
+        entropy, *others = figure.subplots(1, len(ratios), width_ratios=ratios, squeeze=False)[0]
+        entropy.set_title("Entropy (nats per token)", loc="left", fontsize=10.5)
+        entropy.set_xlabel("training step")
+        for line, color in zip(lines, cycle(_LINES)):
+            _draw_runs(entropy, line, color)
+        for axes, name in zip(others, shown, strict=True):
+            axes.set_title(f"{name}, unseen problems", loc="left", fontsize=10.5)
+            for number, (line, color) in enumerate(zip(lines, cycle(_LINES))):
+                _draw_change(axes, line, name, color, shift=0.04 * number)
+            axes.set_xticks([0, 1], ["before", "after"])
+            axes.margins(x=0.25)
+        for axes in (entropy, *others):
+            axes.set_ylim(bottom=0)
+        figure.legend(
+            *entropy.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
+        )
+        figure.savefig(path, format="png")
+    return figure
+
+
+def _draw_runs(axes: "Axes", line: Line, color: str) -> None:
+    """Draw the entropy of every run, and the mean over the steps that all of them logged."""
+    found = [_full_entropy(seed.rows) for seed in line.seeds]
+    for data in found:
+        axes.plot(*data, color=color, alpha=0.25, linewidth=0.8)
+    shortest = min((data.steps for data in found), key=len)
+    mean = np.mean([data.values[: len(shortest)] for data in found], 0)
+    axes.plot(shortest, mean, color=color, linewidth=2, label=line.label)
+
+
+def _draw_change(axes: "Axes", line: Line, name: str, color: str, shift: float) -> None:
+    """Draw a metric before and after training; `shift` keeps the intervals of methods apart."""
+    sides = [[seed.before, seed.after] for seed in line.seeds]
+    values = np.array([[metrics[name] for metrics in pair if metrics] for pair in sides]).mean(0)
+    at = np.array([0.0, 1.0]) + shift
+    axes.plot(at, values[:, 0], color=color, linewidth=2, marker="o", markersize=4)
+    if len(sides) == 1:
+        axes.vlines(at, values[:, 1], values[:, 2], color=color, linewidth=1)
 
 
 def series(rows: Rows, key: str) -> Series:

@@ -163,21 +163,29 @@ def comparison_table(result: Outcome, algorithm: str) -> Table:
     )
     table = Table(box=SIMPLE_HEAD, show_edge=False, caption=caption)
     table.add_column("metric", no_wrap=True)
+    table.add_column("before training", justify="right", no_wrap=True)
     for label in result.comparison.entrants:
         table.add_column(label, justify="right", no_wrap=True)
     for metric in metrics:
         cells = [_cell(result.find(algorithm, m, metric)) for m in result.comparison.entrants]
-        table.add_row(metric, *cells)
+        start = result.find(algorithm, result.comparison.baseline, metric)
+        before = "-" if start is None or start.before is None else f"{start.before:{_form(metric)}}"
+        table.add_row(metric, before, *cells)
     return table
 
 
 def _cell(entry: Entry | None) -> str:
     if entry is None:
         return "-"
-    form = ".1f" if entry.metric in ("length", "seconds") else ".3f"
+    form = _form(entry.metric)
     value = f"{entry.value:{form}}"
     if entry.difference is None:
         return value
     change, low, high = (f"{number:+{form}}" for number in entry.difference)
     sure = entry.difference.low > 0 or entry.difference.high < 0
     return f"{value}\n{'[bold]' if sure else ''}{change} ({low}, {high}){'[/bold]' if sure else ''}"
+
+
+def _form(metric: str) -> str:
+    """Return how the values of a metric are printed."""
+    return ".1f" if metric in ("length", "seconds") else ".3f"

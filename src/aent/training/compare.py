@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from aent.errors import InputError
+from aent.report.figure import comparison_figure
 from aent.report.gather import report_content
 from aent.report.page import write_page
 from aent.runs.comparison import Comparison, ComparisonFolder, Job
@@ -132,7 +133,14 @@ def _conclude(comparison: Comparison, folder: ComparisonFolder, console: Console
     console.print(f"{folder.path}: {files}", highlight=False, soft_wrap=True)
     logged = any(folder.run(job).logged_steps() for job in comparison.jobs)
     if evaluated or logged:  # runs shorter than their logging interval have nothing to show
-        report = folder.path / REPORT
-        write_page(report_content([folder.path]), report)
+        report, content = folder.path / REPORT, report_content([folder.path])
+        write_page(content, report)
+        for section in content.sections:
+            picture = folder.path / f"{section.algorithm.lower()}.png"
+            title = f"{section.algorithm} on {content.facts['Task']}"
+            comparison_figure(section.lines, picture, title=title)
+            console.print(
+                f"{picture}: entropy, pass@1 and pass@k of all methods", highlight=False, soft_wrap=True
+            )
         contents = "curves, differences and tokens on one page"
         console.print(f"{report}: {contents}", highlight=False, soft_wrap=True)
