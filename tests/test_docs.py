@@ -125,7 +125,7 @@ def test_which_method_quotes_only_intervals_of_the_results():
 
     quoted = intervals("which-method.md")
     assert len(quoted) >= 10
-    assert not quoted - intervals("results.md")
+    assert not quoted - intervals("evidence.md")
 
 
 def test_nothing_says_to_install_aent_from_an_index():

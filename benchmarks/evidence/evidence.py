@@ -5,7 +5,7 @@
     python benchmarks/evidence/evidence.py evaluate  # these settings on the evaluation tasks, seed by seed
     python benchmarks/evidence/evidence.py ablate    # subsets, vocabularies, a coefficient that does not move
     python benchmarks/evidence/evidence.py map       # starting policies: stronger, weaker, other vocabularies
-    python benchmarks/evidence/evidence.py tables    # what docs/results.md shows of it
+    python benchmarks/evidence/evidence.py tables    # what docs/evidence.md shows of it
 
 The recipes are ``benchmarks/evidence/dev-*.yaml`` and ``eval-*.yaml``, the candidates, as many for every
 method, ``candidates.yaml``. Runs that are in ``results.jsonl`` are not repeated, so a stage can be stopped
