@@ -15,6 +15,8 @@ def measured(hold=0.1, error=0.01, pull=-0.004):
         pull=Figure(pull, abs(pull) / 10),
         push=Figure(0.04, 0.001),
         hold=Figure(hold, error),
+        size=0.5,
+        prompts=10,
     )
 
 
@@ -38,7 +40,8 @@ def test_the_block_loads(subset):
 def test_no_block_without_a_pull():
     with pytest.raises(InputError, match="all rewards are equal"):
         aent_block(measured(pull=0.0, hold=0.0, error=0.0), Full())
-    with pytest.raises(InputError, match="not clearly above 0"):
+    # 10 prompts and 2 * .06 / .1 = 1.2 times too large an error: 10 * 1.44, and a tenth more.
+    with pytest.raises(InputError, match=r"not clearly above 0.*--prompts 16 would settle it"):
         aent_block(measured(hold=0.1, error=0.06), Full())
     with pytest.raises(InputError, match=r"hold = -0.1"):
         aent_block(measured(hold=-0.1), Full())

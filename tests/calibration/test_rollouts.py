@@ -16,7 +16,7 @@ def test_the_figures_are_those_of_the_policy_token_by_token(policy):
     made = [Sample(i // 2, i % 2, "", tokens, None) for i, tokens in enumerate(answers)]
     rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     found = readings(model, tokenizer, prompts, made, rewards, {"full": Full()}, temperature=0.7)["full"]
-    total = torch.zeros(5, dtype=torch.float64)
+    total = torch.zeros(6, dtype=torch.float64)
     for sample in made:
         prompt = tokenizer(prompts[sample.problem])["input_ids"]
         ids = torch.tensor([[*prompt, *sample.tokens]])
@@ -24,7 +24,7 @@ def test_the_figures_are_those_of_the_policy_token_by_token(policy):
             logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1]
         advantage = (1 if rewards[sample.problem, sample.sample] else -1) * 0.5 / (0.5**0.5 + 1e-4)
         each = torch.full((len(sample.tokens),), advantage)
-        total += token_sums(logits, torch.tensor(sample.tokens), each, Full(), temperature=0.7)
+        total += token_sums(logits, torch.tensor(sample.tokens), each, [Full()], temperature=0.7)[0]
     assert found.entropy.value == pytest.approx((total[1] / 10).item(), rel=1e-5)
     assert found.pull.value == pytest.approx((total[3] / 10).item(), rel=1e-4)
     assert found.push.value == pytest.approx((total[4] / 10).item(), rel=1e-5)

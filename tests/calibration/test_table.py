@@ -20,6 +20,8 @@ def test_units_are_those_of_the_headings():
         pull=Figure(-0.004, 0.001),
         push=Figure(0.04, 0.001),
         hold=Figure(0.1, 0.01),
+        size=0.5,
+        prompts=4,
     )
     table = readings_table({"full": reading})
     cells = {column.header: next(iter(column.cells)) for column in table.columns}

@@ -45,7 +45,7 @@ def test_one_model_is_loaded_for_all_tasks_and_none_for_finished_ones(tasks, loa
     seen = []
 
     def progress(task):
-        return lambda done, total: seen.append((task, done, total))
+        return lambda done, total, tokens: seen.append((task, done, total))
 
     first = open_suite(tasks, tmp_path / "out").run(progress)
     assert list(first) == ["two", "one"]
@@ -72,7 +72,7 @@ def test_only_what_is_not_finished_is_done(tasks, loaded, tmp_path):
     open_suite(tasks, tmp_path / "out").run()
     (tmp_path / "out/one/results.json").unlink()
     seen = []
-    open_suite(tasks, tmp_path / "out").run(lambda task: lambda done, total: seen.append(task))
+    open_suite(tasks, tmp_path / "out").run(lambda task: lambda done, total, tokens: seen.append(task))
     assert seen == []  # its answers are all there; they are judged and counted again
     assert (tmp_path / "out/one/results.json").exists()
 

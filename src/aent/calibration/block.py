@@ -1,5 +1,6 @@
 """From a reading to the settings of the method `aent`."""
 
+import math
 from typing import Any
 
 from aent.calibration.reading import Reading
@@ -39,13 +40,14 @@ def aent_block(reading: Reading, subset: Subset) -> dict[str, Any]:
     hold, entropy = reading.hold, reading.entropy.value
     if reading.pull == (0, 0):
         raise InputError(
-            "no block: in every group all rewards are equal, so the policy gradient is 0 and its pull "
+            "not yet, because in every group all rewards are equal, so the policy gradient is 0 and its pull "
             "unknown. Use more --prompts or --samples, or a task that the policy sometimes solves"
         )
     if hold.value <= SURE * hold.error:
         raise InputError(
-            f"no block: hold = {hold.value:.3g} ± {hold.error:.2g} is not clearly above 0, so the policy "
-            "gradient is not known to lower the entropy. Use more --prompts, or the method aent-auto"
+            f"not yet, because hold = {hold.value:.3g} ± {hold.error:.2g} is not clearly above 0, so the "
+            f"policy gradient is not known to lower the entropy.{_settled_by(reading)} The method aent-auto "
+            "needs no calibration: --method aent-auto"
         )
     box = (CEILING - FLOOR) * hold.value
     numbers = {
@@ -58,6 +60,15 @@ def aent_block(reading: Reading, subset: Subset) -> dict[str, Any]:
     }
     rounded = {name: float(f"{number:.3g}") for name, number in numbers.items()}
     return {"name": "aent", **_named(subset), **rounded, "warmup": 0}
+
+
+def _settled_by(reading: Reading) -> str:
+    """Say how many prompts would settle a hold that is above 0, if it is what it seems."""
+    value, error = reading.hold
+    if value <= 0 or error == 0:
+        return " With more --prompts the sign may change."
+    needed = math.ceil(reading.prompts * (SURE * error / value) ** 2 * 1.1)
+    return f" If it is what it seems, --prompts {needed} would settle it."
 
 
 def _named(subset: Subset) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from aent.calibration.block import aent_block
 from aent.calibration.reading import SUBSETS, Reading
 from aent.calibration.rollouts import readings, rollouts, training_rows
 from aent.calibration.table import CAPTION, readings_table
+from aent.calibration.verdict import verdict
 from aent.errors import InputError, unknown
 from aent.policies.load import load_model, loading_options
 from aent.policies.sampling import Sampling
@@ -21,6 +23,8 @@ from aent.training.prepare import prepare, read_request
 from aent.training.run import Run
 
 DEFAULT_PROMPTS, DEFAULT_SUBSET = 128, "drop-33"
+PROMPTS_ON_A_CPU = 16
+"""For a pretrained model on a CPU, so that it takes minutes."""
 ALGORITHMS = ("grpo", "cispo")
 MEANS = ("dapo", "bnpo", "cispo")
 """Loss types that weigh every token of a batch alike."""
@@ -29,7 +33,7 @@ MEANS = ("dapo", "bnpo", "cispo")
 def calibrate(
     flags: Sequence[str],
     *,
-    prompts: int = DEFAULT_PROMPTS,
+    prompts: int | None = None,
     samples: int | None = None,
     subset: str = DEFAULT_SUBSET,
     output: Path | None = None,
@@ -39,7 +43,7 @@ def calibrate(
 
     Args:
         flags: a recipe and flags, as for ``aent train``.
-        prompts: training problems.
+        prompts: training problems; `DEFAULT_PROMPTS` if None, or `PROMPTS_ON_A_CPU`.
         samples: completions of each; the recipe's ``num_generations`` if None.
         subset: the name in `SUBSETS` of the subset that the settings are for.
         output: new file for the settings, as the ``method`` section of a recipe.
@@ -56,8 +60,10 @@ def calibrate(
     run = prepare(read_request([*flags, "--evaluation", "null", "--use_vllm", "false"]))
     check_options(run)
     console = console or run.console
+    few = not run.recipe.made and not torch.cuda.is_available()
+    prompts = prompts or (PROMPTS_ON_A_CPU if few else DEFAULT_PROMPTS)
     figures = measure(run, prompts, samples or run.args.num_generations, console)
-    for part in (readings_table(figures), CAPTION):
+    for part in (readings_table(figures), CAPTION, *verdict(figures, subset)):
         console.print(part, highlight=False, soft_wrap=True)
     block = aent_block(figures[subset], SUBSETS[subset])
     for line in advice(block, flags):

@@ -5,7 +5,7 @@ probability left out, pull and push per token (see `aent.objective.first_order_e
 coefficient at which a bonus undoes what the policy gradient does to the entropy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from aent.errors import InputError
-from aent.ops import logit_slopes, token_stats
 from aent.ops.backend import statistics_dtype
+from aent.ops.checks import require_floating, require_targets
+from aent.ops.closed_form import FLOOR
 from aent.ops.slopes import CHUNK
 from aent.statistics import Figure, ratio
 from aent.subsets import Fraction, Full, Subset, TopK, TopP, cut_of
@@ -46,47 +47,68 @@ class Reading:
     """Change of the entropy by a bonus with coefficient 1, in the same unit."""
     hold: Figure
     """``-pull / push``, the coefficient that keeps the entropy where it is, to first order."""
+    size: float
+    """Root mean square over tokens of the policy gradient's length in the logits; any subset has the same."""
+    prompts: int
 
 
 def token_sums(
     logits: Float[Tensor, "rows vocab"],
     targets: Int[Tensor, " rows"],
     advantages: Float[Tensor, " rows"],
-    subset: Subset,
+    subsets: Sequence[Subset],
     temperature: float = 1.0,
-) -> Float[Tensor, "5"]:
-    """Return sums over tokens: their number, entropy (nats), probability left out, pull and push.
+) -> Float[Tensor, "subsets 6"]:
+    """Return sums over tokens for every subset.
 
-    With g = dH/dz: ``pull = A (g_t - sum_j p_j g_j)``, ``push = sum_j g_j^2``.
+    They are the number of tokens, the entropy (nats), the probability left out, pull, push, and the squared
+    size of the policy gradient. With g = dH/dz: ``pull = A (g_t - sum_j p_j g_j)``, ``push = sum_j g_j^2``,
+    ``size^2 = A^2 sum_j ([j = t] - p_j)^2``. Each subset is cut once.
 
     Source: as `aent.ops.entropy_slopes`.
 
     Raises:
         InputError: on shapes or dtypes that do not fit, or targets outside the vocabulary.
     """
-    total = torch.zeros(5, dtype=torch.float64, device=logits.device)
+    require_floating("logits", logits)
+    require_targets(targets, "logits", logits, vocab=logits.shape[-1])
+    total = torch.zeros(len(subsets), 6, dtype=torch.float64, device=logits.device)
     step = max(1, CHUNK // logits.shape[-1])
     for z, t, a in zip(logits.split(step), targets.split(step), advantages.split(step), strict=True):
-        slopes = logit_slopes(z, t, subset=subset, temperature=temperature)
-        columns = [
-            torch.ones_like(slopes.mean),
-            token_stats(z, t, subset=subset, temperature=temperature).entropy,
-            _dropped(z.to(statistics_dtype(z)) / temperature, subset),
-            a * (slopes.target - slopes.mean),
-            slopes.square,
-        ]
-        total += torch.stack([x.double().sum() for x in columns])
+        total += _chunk(z.to(statistics_dtype(z)) / temperature, t[:, None], a, subsets)
     return total.cpu()
 
 
-def _dropped(z: Float[Tensor, "rows vocab"], subset: Subset) -> Float[Tensor, " rows"]:
-    cut = cut_of(subset, z)
-    if cut is None:
-        return z.new_zeros(len(z))
-    return (z.softmax(-1) * (1 - cut.weights(z))).sum(-1)
+def _chunk(
+    z: Float[Tensor, "rows vocab"],
+    targets: Int[Tensor, "rows 1"],
+    advantages: Tensor,
+    subsets: Sequence[Subset],
+) -> Float[Tensor, "subsets 6"]:
+    """Return the sums of `token_sums` for a few rows of logits divided by the temperature."""
+    y = (z - z.amax(-1, keepdim=True)).clamp_(min=FLOOR)
+    e = y.exp()
+    whole = e.sum(-1, keepdim=True)
+    p = e / whole
+    at_target = p.gather(-1, targets)[:, 0]
+    size = advantages.square() * (1 - 2 * at_target + p.square().sum(-1))
+    rows = []
+    for subset in subsets:
+        cut = cut_of(subset, z)
+        kept = e if cut is None else e * cut.weights(z)
+        mass = kept.sum(-1, keepdim=True)
+        log_q = y - mass.log()
+        q = kept.div_(mass) if kept is not e else e / mass
+        entropy = -(q * log_q).sum(-1)
+        g = log_q.add_(entropy[:, None]).mul_(q).neg_()
+        slope = g.gather(-1, targets)[:, 0] - (p * g).sum(-1)
+        left_out = (1 - (mass / whole)[:, 0]).clamp(min=0) if cut is not None else torch.zeros_like(entropy)
+        columns = torch.ones_like(entropy), entropy, left_out, advantages * slope, g.square().sum(-1), size
+        rows.append(torch.stack([x.double().sum() for x in columns]))
+    return torch.stack(rows)
 
 
-def reading(sums: Float[Tensor, "prompts 5"]) -> Reading:
+def reading(sums: Float[Tensor, "prompts 6"]) -> Reading:
     """Return the figures that follow from the `token_sums` of each prompt.
 
     Raises:
@@ -94,7 +116,7 @@ def reading(sums: Float[Tensor, "prompts 5"]) -> Reading:
     """
     if len(sums) < 2:
         raise InputError("one prompt has no standard error over prompts; sample at least 2")
-    tokens, entropy, dropped, pull, push = sums.double().unbind(1)
+    tokens, entropy, dropped, pull, push, size = sums.double().unbind(1)
     if push.sum() <= 0:
         raise InputError("the policy is certain of every token: there is no entropy to control")
     return Reading(
@@ -103,4 +125,6 @@ def reading(sums: Float[Tensor, "prompts 5"]) -> Reading:
         pull=ratio(pull, tokens),
         push=ratio(push, tokens),
         hold=ratio(-pull, push),
+        size=(size.sum() / tokens.sum()).sqrt().item(),
+        prompts=len(sums),
     )

@@ -80,7 +80,7 @@ def readings(
     """
     policy.eval()
     advantages = grpo_advantages(rewards)
-    sums = torch.zeros(len(prompts), len(subsets), 5, dtype=torch.float64)
+    sums = torch.zeros(len(prompts), len(subsets), 6, dtype=torch.float64)
     size = rewards.size(1)
     for group, prompt in enumerate(prompts):
         head = encode(tokenizer, prompt)
@@ -90,8 +90,7 @@ def readings(
             each = torch.repeat_interleave(
                 advantages[group, answer_rows], torch.tensor([len(answers[i]) for i in answer_rows])
             ).to(logits.device)
-            for place, subset in enumerate(subsets.values()):
-                sums[group, place] += token_sums(logits, targets, each, subset, temperature)
+            sums[group] += token_sums(logits, targets, each, list(subsets.values()), temperature)
         if progress is not None:
             progress(group + 1, len(prompts))
     return {name: reading(sums[:, place]) for place, name in enumerate(subsets)}

@@ -11,14 +11,14 @@ HELP = """\
 usage: aent calibrate [RECIPE] [FLAGS]
        aent calibrate --model M --task T [FLAGS]
 
-Sample a few rollouts and print the entropy of a policy over several subsets, what moves it, and the settings
-of the method aent that follow: subset, band, and range of the coefficient. The settings are printed as the
-method section of a recipe and as a command.
+Sample a few rollouts and print the entropy of a policy over several subsets, what moves it, whether the
+subset and the paper's coefficient do anything, and the settings of the method aent that follow: subset, band,
+and range of the coefficient. The settings are printed as the method section of a recipe and as a command.
 
 RECIPE              whose policy, task and settings are measured (default countdown)
 --model M           a transformers folder, a PEFT adapter or a hub id, instead of the recipe's policy
 --task NAME         the task; its fields as --task.numbers 4
---prompts N         training problems (default 128)
+--prompts N         training problems (default 128; 16 for a pretrained model on a CPU)
 --samples N         completions of each, at least 2 (default: the recipe's num_generations)
 --subset NAME       the row of the table that the settings are for (default drop-33)
 --temperature T     temperature of training (default: the recipe's)
@@ -38,11 +38,11 @@ def main(argv: Sequence[str]) -> int:
         name: whole_number(f"--{name}", own[name], 2) for name in ("prompts", "samples") if name in own
     }
     flags = _flags(own.get("model"), rest)
-    from aent.calibration.calibrate import DEFAULT_PROMPTS, DEFAULT_SUBSET, calibrate
+    from aent.calibration.calibrate import DEFAULT_SUBSET, calibrate
 
     calibrate(
         flags,
-        prompts=numbers.get("prompts", DEFAULT_PROMPTS),
+        prompts=numbers.get("prompts"),
         samples=numbers.get("samples"),
         subset=own.get("subset", DEFAULT_SUBSET),
         output=Path(own["output"]) if "output" in own else None,
