@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from aent.subsets import Cut, Fraction, Full, Subset, TopK, TopP
     from aent.tasks import TASKS, Task, load_task
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 MODULES = {
     "CONTROLLERS": "aent.controllers",
