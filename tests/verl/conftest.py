@@ -14,6 +14,7 @@ from verl_on_cpu.toy import ENVIRONMENT
 INSTALLED = find_spec("verl") is not None
 if INSTALLED:
     os.environ.update(ENVIRONMENT)  # before anything imports verl
+    sys.path.insert(0, str(Path(__file__).parent))
 
 
 class _WithoutVerl(pytest.Module):
@@ -29,12 +30,16 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 @pytest.fixture(scope="session")
 def launch():
-    """Run a program in two processes, as torchrun does."""
+    """Run a program in two processes, or another number, as torchrun does."""
 
-    def launch(*program):
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    def launch(*program, processes=2, **environment):
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         done = subprocess.run(
-            [sys.executable, *torchrun, *map(str, program)], capture_output=True, text=True, timeout=900
+            [sys.executable, *torchrun, *map(str, program)],
+            capture_output=True,
+            text=True,
+            timeout=900,
+            env={**os.environ, **environment},
         )
         assert done.returncode == 0, done.stderr[-4000:]
 

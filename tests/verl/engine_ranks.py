@@ -41,7 +41,7 @@ FORMS = {
 COEF = 0.05
 
 
-def training_worker(folder):
+def training_worker(folder, lr=1e-3, micro=2):
     model = HFModelConfig(
         path=str(folder),
         load_tokenizer=False,
@@ -55,13 +55,13 @@ def training_worker(folder):
         fsdp_size=-1,
         use_torch_compile=False,
         use_dynamic_bsz=False,
-        micro_batch_size_per_gpu=2,
+        micro_batch_size_per_gpu=micro,
         infer_micro_batch_size_per_gpu=4,
         use_remove_padding=True,
         model_dtype="fp32",
         mixed_precision={"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
     )
-    optimizer = FSDPOptimizerConfig(lr=1e-3, total_training_steps=100)
+    optimizer = FSDPOptimizerConfig(lr=lr, total_training_steps=100)
     config = TrainingWorkerConfig(
         model_type="language_model",
         model_config=model,

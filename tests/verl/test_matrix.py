@@ -4,35 +4,26 @@
 """
 
 import copy
-import inspect
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from specs import SPECS
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.utils.losses import ppo_loss
 
 from aent import InputError
 from aent.controllers import Foresighted
-from aent.methods.load import METHODS, load_method
+from aent.methods.load import load_method
 from aent.verl.config import Settings, prepare
 from aent.verl.export import ALGORITHMS, export
 from aent.verl.loss import MethodLoss
 from aent.verl.refusals import refuse
 from aent.verl.rollouts import RolloutScores, Rows
 
-UNPUBLISHED = {"steps": 10, "target": 0.4, "coef": 0.01, "lr": 0.01, "easy": 0.5, "hard": 1.5, "k": 2}
-"""Arguments without a published default, as an example."""
-NAMES = [name for name in METHODS if name != "stack"]
 DOCS = Path(__file__).parents[2] / "docs/verl.md"
 SIZES = (4, 2, 3, 1)
-
-
-def spec(name):
-    parameters = inspect.signature(METHODS[name]).parameters.values()
-    needed = {p.name: UNPUBLISHED[p.name] for p in parameters if p.default is p.empty}
-    return load_method({"name": name, **needed})
 
 
 def composed():
@@ -58,9 +49,9 @@ def prepared(method, config):
 def rows(configs):
     """Markdown: which methods are refused with which algorithms, and the first clause of why."""
     reasons, table = {}, {}
-    for name in NAMES:
+    for name in SPECS:
         for algorithm, config in configs.items():
-            reason = prepared(spec(name), config)
+            reason = prepared(load_method(SPECS[name]), config)
             if isinstance(reason, str):
                 why = reason.partition(";")[0].replace(f"method '{name}'", "the method")
                 reasons.setdefault((name, why), []).append(f"`{algorithm}`")
@@ -122,9 +113,9 @@ def on_the_driver(method):
             assert result().values().isfinite().all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SPECS)
 def test_the_others_have_a_finite_loss_and_gradient(name, configs, micro_batch):
-    method = spec(name)
+    method = load_method(SPECS[name])
     on_the_driver(method)
     for algorithm, plain in configs.items():
         config = prepared(method, plain)

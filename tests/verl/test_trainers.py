@@ -122,7 +122,11 @@ def queue(monkeypatch):
         "old_log_probs": jagged([[-1.0, -1.0], [-2.0], [-1.0], [-1.0, -1.0, -1.0]]),
         "response_mask": jagged([[1, 1], [1], [1], [1, 1, 1]]),
     }
-    monkeypatch.setattr(tq, "kv_batch_get", lambda keys, partition_id, select_fields: fields)
+
+    def get(keys, partition_id, select_fields):
+        return {name: fields[name] for name in select_fields}
+
+    monkeypatch.setattr(tq, "kv_batch_get", get)
 
     def put(keys, partition_id, fields: dict):
         Host.queue.update(dict(fields.items()))

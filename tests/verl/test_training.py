@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from by_hand import assert_by_hand
 from verl_on_cpu import toy
 
 from aent.verl.export import written
@@ -37,14 +38,14 @@ def folder():
 class Run:
     """A run of verl in processes of its own, and what it logs."""
 
-    def __init__(self, folder, steps, *overrides, gpus=1):
+    def __init__(self, folder, steps, *overrides, gpus=1, **environment):
         self.log = folder / f"log-{time.time()}.txt"
         words = toy.command(folder, steps, "trainer.v1.trainer_mode=aent_sync", *overrides, gpus=gpus)
         with self.log.open("w") as log:
             self.process = psutil.Popen(
                 words,
                 cwd=folder,  # Hydra writes here
-                env={**os.environ, **toy.ENVIRONMENT},
+                env={**os.environ, **toy.ENVIRONMENT, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -90,7 +91,8 @@ def follows_the_rule(steps, low, high):
 
 
 def test_the_policy_learns_and_the_coefficient_follows_the_logged_entropy(folder):
-    with Run(folder, 12, f"+aent.method={aent(2.9, 3.2)}") as run:
+    record = folder / "record"
+    with Run(folder, 12, f"+aent.method={aent(2.9, 3.2)}", VERL_RECORD=str(record)) as run:
         steps = [metrics for _, metrics in sorted(run.finish().items())]
     assert len(steps) == 12
     assert steps[0]["critic/score/mean"] < 0.25
@@ -102,6 +104,7 @@ def test_the_policy_learns_and_the_coefficient_follows_the_logged_entropy(folder
         assert metrics["aent/entropy"] < metrics["aent/full_entropy"]
         assert metrics["aent/full_entropy"] == pytest.approx(metrics["actor/entropy"], rel=1e-4)
         assert metrics["training/rollout_probs_diff_mean"] < 1e-6  # the new weights reach the rollout
+    assert_by_hand(record, {"name": "aent", "low": 2.9, "high": 3.2, **RULE}, steps, updates_per_step=1)
 
 
 def worker(run):
@@ -120,6 +123,8 @@ def test_a_killed_worker_ends_the_run_and_another_run_resumes_it(folder):
         assert run.process.wait(LIMIT) != 0
         took = time.time() - killed
         before = run.steps()
+        assert re.search(r"ActorDiedError|ActorUnavailableError|Worker .* died|worker.* died", run.tail())
+    print(f"the driver ended {took:.1f} s after the kill")
     assert took < 60, took
     saved = int((folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text())
     assert (folder / "checkpoints" / f"global_step_{saved}" / "aent.json").is_file()

@@ -31,7 +31,8 @@ def refuse(config: Any, settings: Settings) -> None:
 
 
 def _refuse_old_entropy(config: Any, method: Method) -> None:
-    if method.needs_old_entropy and config.algorithm.rollout_correction.bypass_mode:
+    correction = config.algorithm.get("rollout_correction") or {}
+    if method.needs_old_entropy and correction.get("bypass_mode", False):
         raise InputError(
             f"method {method.name!r} compares entropies with those of the old policy, which verl does not "
             "compute with algorithm.rollout_correction.bypass_mode=True; set it to False"

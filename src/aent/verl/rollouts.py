@@ -20,7 +20,7 @@ from aent.verl.loss import GROUP_REWARD, SOLVED
 
 Nested = Any
 """A nested tensor in torch's jagged layout, whose methods torch does not declare."""
-FIELDS = ("rm_scores", "old_log_probs", "response_mask")
+SCORES, OF_ADVANTAGES = "rm_scores", ("old_log_probs", "response_mask")
 """What is read of each row, as nested tensors of shape (rows, tokens of the response)."""
 
 
@@ -75,17 +75,22 @@ class RolloutScores:
 
     def __init__(self, method: Method, rows: Rows, fields: Mapping[str, Nested], size: int):
         self.method, self.rows, self.size = method, rows, size
-        self.scores = fields["rm_scores"]
-        self.mask = fields["response_mask"]
-        self.old_logp = fields["old_log_probs"]
+        self.fields = fields
+        self.scores = fields[SCORES]
         self.rewards = _row_sums(self.scores)[rows.last]
         """One reward per rollout."""
         self.groups = rows.groups(size)
 
     @classmethod
     def read(cls, method: Method, batch: Any, size: int) -> "RolloutScores":
-        """Read the scores of a batch; `size` is the number of rollouts per prompt."""
-        fields = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=list(FIELDS))
+        """Read the scores of a batch, and the rest only for a method that changes rewards or advantages.
+
+        `size` is the number of rollouts per prompt.
+        """
+        more = OF_ADVANTAGES if method.rewards or method.group_advantages else ()
+        fields = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=[SCORES, *more]
+        )
         return cls(method, Rows.of(batch.keys, batch.tags), fields, size)
 
     def columns(self) -> dict[str, Tensor]:
@@ -120,15 +125,17 @@ class RolloutScores:
             self.method, self._rollouts(), lambda rewards: rewards
         ).to(of_rollouts.dtype)
         of_rows = self.rows.spread(of_rollouts)
-        values = of_rows.repeat_interleave(self.mask.offsets().diff()) * self.mask.values()
-        return _nested(values, self.mask)
+        mask = self.fields["response_mask"]
+        values = of_rows.repeat_interleave(mask.offsets().diff()) * mask.values()
+        return _nested(values, mask)
 
     def _rollouts(self) -> Rollouts:
         return Rollouts(rewards=self.rewards[self.groups], mean_logp=self._mean_logp)
 
     def _mean_logp(self) -> Float[Tensor, "groups size"]:
-        summed = _row_sums(self.old_logp, self.mask)
-        return (summed / _row_sums(self.mask).clamp(min=1))[self.rows.last][self.groups]
+        logp, mask = (self.fields[name] for name in OF_ADVANTAGES)
+        means = _row_sums(logp, mask) / _row_sums(mask).clamp(min=1)
+        return means[self.rows.last][self.groups]
 
 
 def put(batch: Any, fields: Mapping[str, Tensor]) -> Any:

@@ -119,3 +119,7 @@ if os.environ.get("VERL_PLATFORM") == "cpu":
     after_import("verl.workers.rollout.replica", add_replica)
     after_import("verl.workers.rollout.base", add_adapter)
     after_import("verl.trainer.ppo.v1.replay_buffer", poll_often)
+    if "VERL_RECORD" in os.environ:
+        from verl_on_cpu.record import record_updates
+
+        after_import("verl.workers.engine.base", record_updates)
