@@ -1,5 +1,6 @@
 """`aent diagnose` as a user meets it."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,12 @@ def test_help_and_no_words(capsys):
     assert main(["diagnose", "--help"]) == 0
     assert main(["diagnose"]) == 2
     assert capsys.readouterr().out.count("usage: aent diagnose") == 2
+
+
+def test_without_matplotlib_the_words_are_printed_all_the_same(make_run, workplace, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    make_run("mine", rows=[{"step": t, "reward": 0.5, "entropy": 0.9} for t in range(1, 20)])
+    assert main(["diagnose", "mine"]) == 1
+    printed = capsys.readouterr()
+    assert "Entropy     is steady" in printed.out
+    assert "matplotlib" in printed.err

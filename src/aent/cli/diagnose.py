@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
     log = read_log(Path(words[0]))
     output = Path(own.get("output", PICTURE))
-    draw(log, output)
     print(diagnose(log).text)
+    draw(log, output)  # last, because it alone needs matplotlib
     print(f"\n{output}")
     return 0
