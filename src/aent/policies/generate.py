@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from aent.ops import token_stats
+from aent.policies.drawing import fast_drawing
 from aent.policies.sampling import (
     PROMPTS_WITH_TEXTS,
     SAMPLES_WITH_TEXTS,
@@ -158,12 +159,13 @@ def _draw(
     width = padded.shape[1]
     mask = torch.arange(width) >= width - lengths[:, None]
     meter = _EntropyMeter(settings.temperature if settings.do_sample else 0.0)
-    tokens: Tensor = model.generate(
-        input_ids=padded.to(model.device),
-        attention_mask=mask.long().to(model.device),
-        generation_config=settings,
-        logits_processor=[meter],
-    )
+    with fast_drawing():
+        tokens: Tensor = model.generate(
+            input_ids=padded.to(model.device),
+            attention_mask=mask.long().to(model.device),
+            generation_config=settings,
+            logits_processor=[meter],
+        )
     tokens = tokens[:, width:].cpu()
     ended = torch.isin(tokens, torch.tensor(settings.eos_token_id or [], dtype=torch.long))
     ends = torch.where(ended.any(1), ended.int().argmax(1) + 1, tokens.shape[1]).tolist()

@@ -16,6 +16,7 @@ from aent.controllers import Controller, Foresighted
 from aent.errors import InputError
 from aent.method import Method
 from aent.methods.load import load_method
+from aent.policies.drawing import fast_drawing
 from aent.subsets import Full
 from aent.trl.head import EntropyHead
 from aent.trl.host import Host, Kind, check_model, check_trl
@@ -105,8 +106,9 @@ class AEntMixin:
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         if not (self.method.parts and self._aent_host.model.training):
-            return super()._generate_and_score_completions(inputs)  # type: ignore[misc]
-        with self._aent_rollouts.recording() as logps:
+            with fast_drawing():
+                return super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        with fast_drawing(), self._aent_rollouts.recording() as logps:
             output = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         return self._aent_rollouts.complete(output, logps)
 
