@@ -156,9 +156,7 @@ class Watched:
 
     def done(self, job: Job) -> bool:
         """Whether the policy at the end of a run is in the results."""
-        words = self.comparison.entrants[job.label].flags
-        flags = dict(zip(words[::2], words[1::2], strict=True))
-        last = int(flags["--max_steps"]) // int(flags.get("--num_iterations", 1))
+        last = long_curves.length(self.comparison.entrants[job.label].flags)
         return self.rows.has({**self.identity(job), "step": last})
 
     def look(self, jobs: set[Job]) -> None:

@@ -85,16 +85,21 @@ def curves(rows: Sequence[Row], recipe: str) -> tuple[dict[str, list[Curve]], li
     for row in own:
         if row["label"] != START:
             grouped.setdefault((row["label"], row["seed"]), []).append(row)
-    last = max((row["step"] for row in own), default=0)
     complete: dict[str, list[Curve]] = {}
     unfinished: list[str] = []
     for (label, seed), found in sorted(grouped.items(), key=lambda item: (not _plain(item[0][0]), item[0])):
         ordered = sorted(found, key=lambda row: row["step"])
-        if ordered[-1]["step"] == last:
+        if ordered[-1]["step"] == length(ordered[-1]["flags"]):
             complete.setdefault(label, []).append(Curve(label, seed, [*start, *ordered]))
         else:
             unfinished.append(f"{label}, seed {seed}: up to step {ordered[-1]['step']}")
     return complete, unfinished
+
+
+def length(flags: Sequence[str]) -> int:
+    """Return how many batches of rollouts a run with these flags takes."""
+    values = dict(zip(flags[::2], flags[1::2], strict=True))
+    return int(values["--max_steps"]) // int(values.get("--num_iterations", 1))
 
 
 def _plain(label: str) -> bool:

@@ -17,9 +17,12 @@ def script(monkeypatch):
 
 @pytest.fixture
 def long_row():
-    """A row of long.jsonl: as many correct answers of 16 to each problem, at every setting and split."""
+    """A row of long.jsonl: as many correct answers of 16 to each problem, at every setting and split.
 
-    def row(label, seed, step, correct):
+    The run takes `last` batches of rollouts with two steps on each.
+    """
+
+    def row(label, seed, step, correct, last=400):
         stored = {
             "correct": correct, "samples": 16, "maj": [float(c > 8) for c in correct],
             "entropy": 0.25, "entropy_right": 0.2, "entropy_wrong": 0.4,
@@ -28,7 +31,7 @@ def long_row():
         training = {"mixed": 0.5, "grad_norm": 0.1, "entropy": 0.3}
         return {
             "recipe": "eval-a", "label": label, "seed": seed, "step": step, "training": training,
-            "test": split, "train": split,
+            "flags": ["--num_iterations", "2", "--max_steps", str(2 * last)], "test": split, "train": split,
         }  # fmt: skip
 
     return row
