@@ -123,7 +123,7 @@ def test_a_killed_worker_ends_the_run_and_another_run_resumes_it(folder):
         assert run.process.wait(LIMIT) != 0
         took = time.time() - killed
         before = run.steps()
-        assert re.search(r"ActorDiedError|ActorUnavailableError|Worker .* died|worker.* died", run.tail())
+        assert re.search(r"ActorDiedError|ActorUnavailableError", run.log.read_text())
     print(f"the driver ended {took:.1f} s after the kill")
     assert took < 60, took
     saved = int((folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text())
