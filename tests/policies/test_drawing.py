@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from aent.errors import InputError
 from aent.policies.drawing import LARGE, draw_one, fast_drawing
 
 
@@ -22,6 +23,21 @@ def test_a_tail_of_many_tiny_probabilities_is_not_lost():
     drawn = torch.cat([draw_one(p, generator)[:, 0] for _ in range(20)])
     assert 150 < (drawn > 0).sum() < 250  # five standard errors
     assert drawn[drawn > 0].float().mean() == pytest.approx(tail / 2, rel=0.12)
+
+
+def test_a_token_without_probability_is_never_drawn():
+    p = torch.zeros(50_000, 300)
+    p[:, [5, 130, 257]] = torch.tensor([0.1, 0.2, 0.7])
+    drawn = draw_one(p, torch.Generator().manual_seed(2))[:, 0]
+    assert set(drawn.tolist()) == {5, 130, 257}
+
+
+@pytest.mark.parametrize("entry", [float("nan"), float("inf"), 0.0])
+def test_a_row_that_is_no_distribution_is_refused(entry):
+    p = torch.full((2, 300), 1 / 300)
+    p[1] = entry
+    with pytest.raises(InputError, match="NaN or infinity, or are all 0"):
+        draw_one(p)
 
 
 def test_only_one_draw_from_a_long_row_is_swapped():

@@ -8,10 +8,15 @@ from unittest.mock import patch
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
+
+from aent.errors import InputError
 
 LARGE = 1 << 15
 """Rows longer than this are drawn by `draw_one`. Policies from scratch have at most as many tokens, so their
 random draws stay what they were."""
+BLOCK = 128
+"""Tokens whose probabilities are summed in the dtype of the row, before the sums go on in float64."""
 
 
 def draw_one(
@@ -19,13 +24,28 @@ def draw_one(
 ) -> Int[Tensor, "rows 1"]:
     """Draw one token per row with one uniform number each: the first whose cumulative sum exceeds it.
 
-    `torch.multinomial` draws an exponential for every token instead. Sums and uniforms are in float64: in
-    float32, the sum would lose the many tokens below 3e-8, and the uniform could not land between them.
+    `torch.multinomial` draws an exponential for every token instead. The cumulative sum is taken over blocks
+    of `BLOCK` tokens, and then within one of them, in float64: a float32 sum over the row would lose the many
+    tokens below 3e-8, and a float32 uniform could not land between them.
+
+    Raises:
+        InputError: if a row holds NaN or infinity, or sums to 0.
     """
-    total = probabilities.double().cumsum(-1)
-    uniform = torch.rand(len(total), 1, dtype=torch.float64, generator=generator)
-    places = torch.searchsorted(total, uniform * total[:, -1:], right=True)
-    return places.clamp_(max=total.shape[1] - 1)
+    rows, vocab = probabilities.shape
+    blocks = pad(probabilities, (0, -vocab % BLOCK)).view(rows, -1, BLOCK)
+    sums = blocks.sum(-1).double()
+    ends = sums.cumsum(-1)
+    if not (ends[:, -1].isfinite() & (ends[:, -1] > 0)).all():
+        raise InputError(
+            "the policy's probabilities of the next token hold NaN or infinity, or are all 0, so none can be "
+            "drawn; look for the step at which its weights became NaN, and lower the learning rate."
+        )
+    uniform = torch.rand(rows, 1, dtype=torch.float64, generator=generator) * ends[:, -1:]
+    block = torch.searchsorted(ends, uniform, right=True).clamp_(max=ends.shape[1] - 1)
+    share = (uniform - (ends - sums).gather(1, block)) / sums.gather(1, block)
+    inside = blocks.take_along_dim(block[:, :, None], 1)[:, 0].double().cumsum(-1)
+    place = torch.searchsorted(inside, share * inside[:, -1:], right=True).clamp_(max=BLOCK - 1)
+    return block * BLOCK + place
 
 
 @contextmanager
