@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aent.diagnosis.diagnose import diagnose, draw
-from aent.diagnosis.read import read_log
 from aent.errors import InputError
+from aent.logs.read import read_log
 
 REAL = Path(__file__).parent / "plain_grpo.jsonl"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aent.diagnosis.diagnose import diagnose
-from aent.diagnosis.read import read_log
+from aent.logs.read import read_log
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     if len(words) != 1:
         raise InputError(f"aent diagnose reads one run or log, got {len(words)}: {', '.join(words)}")
     from aent.diagnosis.diagnose import diagnose, draw
-    from aent.diagnosis.read import read_log
+    from aent.logs.read import read_log
 
     log = read_log(Path(words[0]))
     output = Path(own.get("output", PICTURE))

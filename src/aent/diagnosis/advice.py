@@ -6,7 +6,7 @@ from typing import NamedTuple
 from aent.calibration.block import HIGH, LOW
 from aent.diagnosis.findings import Finding
 from aent.diagnosis.movement import FELL, EntropyMovement
-from aent.diagnosis.names import Row
+from aent.logs.names import Row
 from aent.report.figure import series
 
 RATE = 1e-6

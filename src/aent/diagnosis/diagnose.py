@@ -7,7 +7,6 @@ from pathlib import Path
 from aent.diagnosis.advice import Advice, advice
 from aent.diagnosis.findings import Finding, findings
 from aent.diagnosis.movement import EntropyMovement, Movement, Trade, entropy_movement, movement, trade
-from aent.diagnosis.read import Log
 from aent.diagnosis.words import (
     advice_text,
     block,
@@ -17,6 +16,7 @@ from aent.diagnosis.words import (
     summary,
 )
 from aent.errors import InputError
+from aent.logs.read import Log
 from aent.report.figure import training_figure
 
 PNG = b"\x89PNG"

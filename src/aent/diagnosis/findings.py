@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aent.diagnosis.movement import EntropyMovement, Movement, finite, movement
-from aent.diagnosis.names import Row
+from aent.logs.names import Row
 from aent.report.figure import series
 
 # Thresholds are ours: rules of thumb, not measurements.

@@ -7,7 +7,7 @@ from math import inf, log
 import numpy as np
 
 from aent.diagnosis.fits import Line, fit_line, interval
-from aent.diagnosis.names import Row
+from aent.logs.names import Row
 from aent.report.figure import Series, series
 from aent.statistics import Estimate
 

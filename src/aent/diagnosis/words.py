@@ -7,7 +7,7 @@ from textwrap import wrap
 from aent.diagnosis.advice import Advice
 from aent.diagnosis.findings import Finding
 from aent.diagnosis.movement import GONE, LEAST, EntropyMovement, Movement, Trade
-from aent.diagnosis.read import Log
+from aent.logs.read import Log
 from aent.statistics import Estimate
 
 WIDTH, INDENT = 100, 12

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from aent.diagnosis.read import read_log
 from aent.errors import InputError
+from aent.logs.read import read_log
 
-from .conftest import as_verl
+from ..diagnosis.conftest import as_verl
 
 
 def test_every_form_of_one_run_gives_the_same_rows(run, state, tmp_path):

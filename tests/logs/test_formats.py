@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from aent.diagnosis.formats import rows_of_console, rows_of_csv, rows_of_json
 from aent.errors import InputError
+from aent.logs.formats import rows_of_console, rows_of_csv, rows_of_json
 
 ROWS = [{"step": 1, "reward": 0.5}, {"step": 2, "reward": 0.75}]
 

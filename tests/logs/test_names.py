@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from aent.diagnosis.names import as_number, is_verl, normalized, step_name
+from aent.logs.names import as_number, is_verl, normalized, step_name
 
 
 def test_rows_of_a_step_are_merged_under_trls_names_in_order():

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from aent.diagnosis.events import rows_of_events
 from aent.errors import InputError
+from aent.logs.events import rows_of_events
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install -e '.[dev]'")
 from torch.utils.tensorboard import SummaryWriter

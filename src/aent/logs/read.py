@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aent.diagnosis.events import PATTERN, rows_of_events
-from aent.diagnosis.formats import rows_of_console, rows_of_csv, rows_of_json
-from aent.diagnosis.names import NAMES, Row, is_verl, normalized, step_name
 from aent.errors import InputError
+from aent.logs.events import PATTERN, rows_of_events
+from aent.logs.formats import rows_of_console, rows_of_csv, rows_of_json
+from aent.logs.names import NAMES, Row, is_verl, normalized, step_name
 
 FORMS = (
     "a run folder of aent, trainer_state.json or a checkpoint that holds it, TensorBoard event files, CSV or "
@@ -28,7 +28,7 @@ class Log:
     host: str
     """``verl`` or ``TRL``; a log that could be either counts as TRL's."""
     rows: Sequence[Row]
-    """One row per logged step, in order; see `aent.diagnosis.names.normalized`."""
+    """One row per logged step, in order; see `aent.logs.names.normalized`."""
 
 
 def read_log(path: Path) -> Log:

@@ -1,0 +1,1 @@
+"""The logs of any host, read under one set of names."""
