@@ -1,5 +1,6 @@
 """Settings every test needs before a library is imported."""
 
+import gc
 import json
 import os
 import signal
@@ -26,6 +27,13 @@ def _signals_as_in_a_terminal():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imports_are_not_searched_for_garbage():
+    """Each training run of TRL calls ``gc.collect``, which took most of its time among so many modules."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
