@@ -20,15 +20,29 @@ def test_one_run_is_reported_in_its_folder_and_several_here(make_run, workplace,
     assert Path("there.html").exists()
 
 
+def test_logs_made_elsewhere_are_shown_beside_a_run_and_exported(make_run, workplace, capsys):
+    make_run("ours")
+    Path("history.csv").write_text("step,reward\n10,0.5\n20,0.6\n")
+    assert main(["report", "ours", "history.csv", "--export", "out"]) == 0
+    assert capsys.readouterr().out == "report.html\nout\n"
+    assert "GRPO on countdown: none, history.csv" in Path("report.html").read_text()
+    assert "history.csv,history.csv,20.0,,,0.6" in Path("out/logged.csv").read_text()
+    assert "history.csv" in Path("out/reward.svg").read_text()
+    Path("history.csv").rename("alone.csv")
+    assert main(["report", "alone.csv"]) == 0
+    assert "<title>alone.csv" in Path("report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["report", "gone"], "gone holds neither a run of aent train (config.yaml) nor an aent compare"),
+        (["report", "gone"], "gone does not exist. Give a run folder of aent, trainer_state.json"),
         (["report", "run", "--jobs", "2"], "--jobs is not a flag of aent report"),
         (["report", "--output", "x.html"], "no run is given"),
         (["report", "run", "--output", "run"], "is a folder; give a file"),
         (["report", "run", "--output", "mine.html"], "mine.html exists and is not a report of aent"),
         (["report", "run", "--output", "no/where.html"], "the report cannot be written"),
+        (["report", "run", "--export"], "--export needs a value"),
     ],
 )
 def test_mistakes_are_one_message(argv, message, make_run, workplace, capsys):

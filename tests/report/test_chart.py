@@ -12,7 +12,7 @@ from aent.statistics import Estimate
 def seed(rewards, steps=None, before=None, after=None, **logged):
     steps = steps or range(1, len(rewards) + 1)
     rows = [{"step": t, "reward": r, **logged} for t, r in zip(steps, rewards, strict=True)]
-    return Seed(rows=rows, before=before, after=after)
+    return Seed(name="run", rows=rows, before=before, after=after)
 
 
 def chart(title, *lines):

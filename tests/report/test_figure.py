@@ -176,7 +176,7 @@ def line(label, *seeds, once=(0.2, 0.3)):
         for v in once
     )
     rows = [[{"step": 10, "entropy": one}, {"step": 20, "entropy": two}] for one, two in seeds]
-    return Line(label=label, seeds=[Seed(rows=r, before=before, after=after) for r in rows])
+    return Line(label=label, seeds=[Seed(name="run", rows=r, before=before, after=after) for r in rows])
 
 
 def test_a_comparison_shows_entropy_and_the_smallest_and_largest_k(tmp_path):
@@ -193,5 +193,10 @@ def test_a_comparison_shows_entropy_and_the_smallest_and_largest_k(tmp_path):
 
 
 def test_a_comparison_without_evaluations_shows_entropy_alone(tmp_path):
-    bare = [Line(label="none", seeds=[Seed(rows=[{"step": 10, "entropy": 0.6}], before=None, after=None)])]
+    bare = [
+        Line(
+            label="none",
+            seeds=[Seed(name="run", rows=[{"step": 10, "entropy": 0.6}], before=None, after=None)],
+        )
+    ]
     assert titles(comparison_figure(bare, tmp_path / "picture.png", title="GRPO")) == ["Entropy"]

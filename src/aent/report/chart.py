@@ -70,6 +70,8 @@ class Chart:
     title: str
     unit: str
     x_title: str
+    curves: Sequence[Curve]
+    """What the traces show, in the units of the data."""
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
     traces: Sequence[Trace]
@@ -241,6 +243,7 @@ def _chart(
         title=title,
         unit=unit,
         x_title=x_title,
+        curves=curves,
         x_ticks=x_ticks(curves, x),
         y_ticks=y_ticks,
         traces=[_trace(curve, x, y, top, bottom) for curve in curves],

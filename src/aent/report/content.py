@@ -14,6 +14,8 @@ Metrics = Mapping[str, Estimate]
 class Seed:
     """One run."""
 
+    name: str
+    """The name of its folder or log."""
     rows: Sequence[Mapping[str, Any]]
     """The logged training steps."""
     before: Metrics | None
@@ -24,7 +26,7 @@ class Seed:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One method under one algorithm: a line in every chart, with a band over its seeds."""
+    """One method under one algorithm, or one log: a line in every chart, with a band over its seeds."""
 
     label: str
     seeds: Sequence[Seed]
@@ -56,6 +58,7 @@ class Section:
     """Everything about one algorithm."""
 
     algorithm: str
+    """Its name in capitals; empty on a page about logs alone."""
     lines: Sequence[Line]
     results: Sequence[Result]
     reference: str

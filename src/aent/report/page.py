@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aent.errors import InputError
 from aent.records import write
@@ -12,12 +12,19 @@ from aent.report.content import Content, Result, Section
 from aent.report.tokens import EDGES, PER_PAGE, problems
 from aent.report.visible import visible
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 SIGN = '<meta name="generator" content="aent report">'
 """Marks a file as a report, so that only reports are replaced."""
 
 # Okabe and Ito's colors, distinguishable with any kind of color vision; their blue and black are lighter on a
 # dark page. Symbols and dashes distinguish the lines too, so nothing depends on color alone.
 COLORS = ("var(--blue)", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "var(--ink)")
+COLORS_ON_PAPER = {
+    "card": "#ffffff", "ink": "#1d2127", "soft": "#5b636e", "grid": "#eceef0", "blue": "#0072b2"
+}  # fmt: skip
+"""The variables of page.css that charts use, as on a light page."""
 DASHES = ("none", "7 3", "2 3")
 SYMBOLS = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z",  # circle
@@ -29,6 +36,8 @@ SYMBOLS = (
     "M-4.5-1.5L0-5L4.5-1.5L2.8 4.2H-2.8Z",  # pentagon
 )
 
+FRAME = {"w": WIDTH, "h": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM}
+"""The sizes of a chart, by their names in the templates."""
 NAMES = {
     "score": ("Mean score", "on unseen problems"),
     "entropy": ("Entropy of the answers", "nats per token"),
@@ -93,25 +102,32 @@ def write_page(content: Content, path: Path) -> None:
 
 def page(content: Content) -> str:
     """Return the page. Everything that comes from a run is data: it is escaped, and `visible`."""
+    return (
+        environment()
+        .get_template("page.html.jinja")
+        .render(
+            content=content,
+            sections=[_section(section, len(content.sections)) for section in content.sections],
+            styles=styles(max(len(section.lines) for section in content.sections)),
+            css=(Path(__file__).parent / "page.css").read_text("utf-8"),
+            sign=SIGN,
+            frame=FRAME,
+            levels=_levels(),
+        )
+    )
+
+
+def environment() -> "Environment":
+    """Return the environment of the templates, which escapes what it is given and makes it `visible`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    template = environment.get_template("page.html.jinja")
-    return template.render(
-        content=content,
-        sections=[_section(section, len(content.sections)) for section in content.sections],
-        styles=styles(max(len(section.lines) for section in content.sections)),
-        css=(Path(__file__).parent / "page.css").read_text("utf-8"),
-        sign=SIGN,
-        frame={"w": WIDTH, "h": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
-        levels=_levels(),
     )
 
 

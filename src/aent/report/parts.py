@@ -23,6 +23,7 @@ def line(label: str, runs: Sequence[StoredRun]) -> Line:
         label=label,
         seeds=[
             Seed(
+                name=run.folder.path.name,
                 rows=run.rows,
                 before=run.before and run.before.metrics,
                 after=run.after and run.after.metrics,
