@@ -49,3 +49,16 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path):
     with pytest.raises(InputError, match="already holds something"):
         Journal.open(tmp_path, SETTINGS, 2)
     assert [file.name for file in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_damaged_journal_is_named_and_left_alone(record, tmp_path):
+    journal = Journal.open(tmp_path, SETTINGS, 1)
+    journal.append([record(0, 0, 1.0)])
+    whole = (tmp_path / "samples.jsonl").read_bytes()
+    (tmp_path / "samples.jsonl").write_bytes(b"\x00\x00\n" + whole)
+    with pytest.raises(InputError, match=r"samples.jsonl is damaged.*Remove it"):
+        journal.records()
+    assert (tmp_path / "samples.jsonl").read_bytes() == b"\x00\x00\n" + whole
+    (tmp_path / "settings.json").write_text('{"task": ')
+    with pytest.raises(InputError, match=r"settings.json is damaged"):
+        Journal.open(tmp_path, SETTINGS, 1)

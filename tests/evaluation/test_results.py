@@ -115,3 +115,21 @@ def test_loading_refuses_what_is_not_there_or_not_ours(evaluation, tmp_path):
     (tmp_path / "results.json").write_text('{"metrics": {}}')
     with pytest.raises(InputError, match="not written by an evaluation"):
         load_results(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "cut"), [("samples.jsonl", -9), ("samples.jsonl", 0), ("results.json", 40)])
+def test_a_file_that_is_cut_short_is_noticed(name, cut, evaluation, tmp_path):
+    """Also between two answers: 0."""
+    evaluation.save(tmp_path)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: cut or data.index(b"\n") + 1])
+    with pytest.raises(InputError, match=r"Remove results.json and samples.jsonl there"):
+        load_results(tmp_path)
+
+
+def test_half_a_character_at_the_end_is_noticed(evaluation, tmp_path):
+    evaluation.save(tmp_path)
+    data = (tmp_path / "samples.jsonl").read_bytes()
+    (tmp_path / "samples.jsonl").write_bytes(data[: data.index("é".encode()) + 1])
+    with pytest.raises(InputError, match="can't decode"):
+        load_results(tmp_path)

@@ -83,3 +83,10 @@ def test_a_config_that_transformers_does_not_know(folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "nothing"}))
     with pytest.raises(InputError, match="has no usable config"):
         check_model(str(folder))
+
+
+def test_a_file_that_is_cut_short_is_named(folder):
+    (file,) = folder.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(InputError, match=rf"{file.name} is cut short; copy or save the model again"):
+        check_model(str(folder))

@@ -49,3 +49,32 @@ def test_half_written_checkpoints_and_lines_are_passed_over(tmp_path):
     assert [row["step"] for row in folder.read_metrics()] == [5, 10, 10, 12]
     folder.cut_metrics(10)
     assert folder.metrics.read_text() == '{"step": 5, "reward": 1}\n{"step": 10}\n'
+
+
+def test_a_checkpoint_with_a_cut_file_is_passed_over_and_says_why(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", "x", Recipe())
+    for step in (5, 10, 15):
+        (folder.path / f"checkpoint-{step}").mkdir()
+        (folder.path / f"checkpoint-{step}/trainer_state.json").write_text("{}")
+    (folder.path / "checkpoint-10/optimizer.pt").write_bytes(b"PK\x03\x04 cut")
+    (folder.path / "checkpoint-15/trainer_state.json").unlink()
+    assert {path.name: cut for path, cut in folder.checkpoints().items()} == {
+        "checkpoint-15": "trainer_state.json is missing",
+        "checkpoint-10": "optimizer.pt is cut short",
+        "checkpoint-5": None,
+    }
+    assert folder.last_checkpoint() == folder.path / "checkpoint-5"
+
+
+def test_a_damaged_line_in_the_middle_is_named(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", "x", Recipe())
+    folder.metrics.write_bytes(b'{"step": 5}\n\xff\x00\n{"step": 10}\n')
+    with pytest.raises(InputError, match=r"metrics.jsonl.* Remove the lines"):
+        folder.read_metrics()
+
+
+def test_what_was_killed_while_it_was_created_is_no_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.config.yaml-123").write_text("algor")
+    with pytest.raises(InputError, match=r"remove it, since without a config.yaml"):
+        RunFolder.create(tmp_path / "run", "x", Recipe())

@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from aent import InputError
 from aent.runs.comparison import Comparison, ComparisonFolder, Entrant
 from aent.runs.outcome import Outcome, comparison_table, outcome
 
@@ -73,3 +74,19 @@ def test_the_table_has_values_and_differences(compared):
     assert re.search(r"pass@1 +0\.250 +0\.250 +0\.500", text)  # before training, plain, bonus
     assert re.search(r"reward_area +- ", text)  # only training has it
     assert "mean of 2 seeds" in text
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"entries": [{"metric": 1}]}', '{"entries": ['])
+def test_an_outcome_that_cannot_be_read_is_named(text, compared):
+    (compared.path / "comparison.json").write_text(text)
+    with pytest.raises(InputError, match=r"comparison.json was not written by aent compare .*repeat"):
+        Outcome.load(compared)
+
+
+def test_settings_of_a_comparison_that_are_cut_short_are_noticed_at_every_length(compared):
+    file = compared.path / "comparison.yaml"
+    text, due = file.read_text(), compared.comparison
+    for length in range(len(text) - 1):  # the last character is the end of a line
+        file.write_text(text[:length])
+        with pytest.raises(InputError):
+            compared.claim(due)

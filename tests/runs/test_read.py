@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from aent import InputError
 from aent.runs.read import StoredRun, finished_or_all, records_with_tokens, versions_of
 
 
@@ -48,3 +51,10 @@ def test_versions_of_an_old_folder_are_unknown(tmp_path):
     assert versions_of(tmp_path) == {}
     (tmp_path / "versions.json").write_text(json.dumps({"aent": "0.1.0"}))
     assert versions_of(tmp_path) == {"aent": "0.1.0"}
+
+
+def test_versions_that_cannot_be_read_are_named(make_run):
+    folder = make_run("run").path
+    (folder / "versions.json").write_text('{"aent": "0.')
+    with pytest.raises(InputError, match=r"versions.json is not JSON.*Remove it"):
+        versions_of(folder)

@@ -69,3 +69,12 @@ def test_what_cannot_be_meant_is_named(content, message, tmp_path):
     (tmp_path / "mine.yaml").write_bytes(content)
     with pytest.raises(InputError, match=message):
         load_recipe(str(tmp_path / "mine.yaml"))
+
+
+def test_a_recipe_that_was_cut_short_is_noticed_at_every_length(tmp_path):
+    """Most of its beginnings are valid YAML, and would be another recipe."""
+    text = dump_recipe(load_recipe("words"))
+    for length in range(len(text)):
+        (tmp_path / "cut.yaml").write_text(text[:length])
+        with pytest.raises(InputError):
+            load_recipe(str(tmp_path / "cut.yaml"))

@@ -33,7 +33,7 @@ class Journal:
         """
         text = json_text(settings, indent=2) + "\n"
         if (folder / SETTINGS).exists():
-            _check_same(folder, json.loads((folder / SETTINGS).read_text("utf-8")), json.loads(text))
+            _check_same(folder, _earlier(folder / SETTINGS), json.loads(text))
         elif folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder} already holds something; give another --output")
         else:
@@ -46,19 +46,34 @@ class Journal:
         return (self.folder / RESULTS).exists()
 
     def records(self) -> list[Record]:
-        """Return the answers of all complete batches, and cut the file after them."""
+        """Return the answers of all complete batches, and cut the file after them.
+
+        Raises:
+            InputError: if one of them cannot be read.
+        """
         file = self.folder / SAMPLES
         if not file.exists():
             return []
         lines = file.read_bytes().split(b"\n")[:-1]
         complete = lines[: len(lines) // self.batch_size * self.batch_size]
+        try:
+            records = [Record(**json.loads(line)) for line in complete]
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{file} is damaged: {error}. Remove it to sample the answers again") from None
         os.truncate(file, sum(len(line) + 1 for line in complete))
-        return [Record(**json.loads(line)) for line in complete]
+        return records
 
     def append(self, records: Sequence[Record]) -> None:
         """Append the answers of a batch."""
         with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
             file.write(record_lines(records))
+
+
+def _earlier(file: Path) -> Mapping[str, Any]:
+    try:
+        return json.loads(file.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{file} is damaged: {error}. Restore it, or give another --output") from None
 
 
 def _check_same(folder: Path, earlier: Mapping[str, Any], current: Mapping[str, Any]) -> None:

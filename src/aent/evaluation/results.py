@@ -75,6 +75,7 @@ class Evaluation:
             "metrics": metrics,
             "standard_errors": self.standard_errors(),
             "config": asdict(self.config),
+            "answers": len(self.records),
             **self.about,
         }
         samples, results_file = Path(folder) / SAMPLES, Path(folder) / RESULTS
@@ -107,10 +108,13 @@ def load_results(path: str | Path, *, answers: bool = True) -> Evaluation:
         config = EvalConfig(k=None if ks is None else tuple(ks), **settings)
         lines = (folder / SAMPLES).read_text("utf-8").split("\n") if answers else []
         records = [Record(**json.loads(line)) for line in lines if line]
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        written = about.pop("answers", len(records))  # earlier versions did not write it
+        if answers and len(records) != written:
+            raise ValueError(f"{SAMPLES} holds {len(records)} of {written} answers")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{folder} was not written by an evaluation of this version of aent: "
-            f"{error}. Run the evaluation again."
+            f"{folder} was not written by an evaluation of this version of aent, or is damaged: {error}. "
+            f"Remove {RESULTS} and {SAMPLES} there and run the evaluation again."
         ) from error
     return Evaluation(metrics=metrics, config=config, records=records, about=about)
 

@@ -18,6 +18,11 @@ random draws stay what they were."""
 BLOCK = 128
 """Tokens whose probabilities are summed in the dtype of the row, before the sums go on in float64."""
 
+NOT_FINITE = (
+    "the policy's probabilities of the next token hold NaN or infinity, or are all 0, so none can be "
+    "drawn; look for the step at which its weights became NaN, and lower the learning rate."
+)
+
 
 def draw_one(
     probabilities: Float[Tensor, "rows vocab"], generator: torch.Generator | None = None
@@ -36,10 +41,7 @@ def draw_one(
     sums = blocks.sum(-1).double()
     ends = sums.cumsum(-1)
     if not (ends[:, -1].isfinite() & (ends[:, -1] > 0)).all():
-        raise InputError(
-            "the policy's probabilities of the next token hold NaN or infinity, or are all 0, so none can be "
-            "drawn; look for the step at which its weights became NaN, and lower the learning rate."
-        )
+        raise InputError(NOT_FINITE)
     uniform = torch.rand(rows, 1, dtype=torch.float64, generator=generator) * ends[:, -1:]
     block = torch.searchsorted(ends, uniform, right=True).clamp_(max=ends.shape[1] - 1)
     share = (uniform - (ends - sums).gather(1, block)) / sums.gather(1, block)
@@ -53,7 +55,7 @@ def fast_drawing() -> Iterator[None]:
     """Let `draw_one` stand in for `torch.multinomial` where one token per row of more than `LARGE` is drawn.
 
     For CPUs; everything else goes to `torch.multinomial`. The swap is global: do not generate in two
-    threads of one process.
+    threads of one process. On a CPU, probabilities that are not finite are an `InputError`.
     """
     ordinary = torch.multinomial
 
@@ -63,7 +65,12 @@ def fast_drawing() -> Iterator[None]:
         fast = num_samples == 1 and input.dim() == 2 and input.shape[1] > LARGE and out is None
         if fast and input.device.type == "cpu":
             return draw_one(input, generator)
-        return ordinary(input, num_samples, replacement, generator=generator, out=out)
+        try:
+            return ordinary(input, num_samples, replacement, generator=generator, out=out)
+        except RuntimeError as error:  # on a CPU; a GPU stops with an assertion of its own
+            if "probability tensor" not in str(error):
+                raise
+            raise InputError(NOT_FINITE) from error
 
     with patch.object(torch, "multinomial", multinomial):
         yield

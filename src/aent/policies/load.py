@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from aent.errors import InputError
 from aent.policies.sampling import Sampler
+from aent.policies.whole import flaw
 
 Backend = Literal["transformers", "vllm"]
 """The library that samples answers."""
@@ -28,8 +29,8 @@ def check_model(name: str, **options: Any) -> None:
     """Check that a model of this name exists, without loading its weights.
 
     Raises:
-        InputError: if a local folder has no config, weights or tokenizer, or the name is neither a
-            folder here nor a model on the hub.
+        InputError: if a local folder has no config, weights or tokenizer, or a file that is cut short, or
+            the name is neither a folder here nor a model on the hub.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -57,6 +58,8 @@ def _check_folder(folder: Path) -> None:
     has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
     is_model = (folder / "config.json").exists() or (folder / "adapter_config.json").exists()
     if is_model and has_weights:
+        if cut := flaw(folder):
+            raise InputError(f"model folder {str(folder)!r}: {cut}; copy or save the model again")
         return
     missing = "weights (*.safetensors)" if is_model else "config.json"
     hint = (

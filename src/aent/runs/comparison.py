@@ -147,15 +147,26 @@ class ComparisonFolder:
 
     @property
     def comparison(self) -> Comparison:
-        """The comparison whose settings the folder holds."""
-        settings = read_yaml((self.path / SETTINGS).read_text(encoding="utf-8"))
-        entrants = {
-            str(label): Entrant(method=entry["method"], flags=tuple(map(str, entry["flags"])))
-            for label, entry in settings.pop("entrants").items()
-        }
-        flags = tuple(map(str, settings.pop("flags")))
-        lists = {name: tuple(settings.pop(name)) for name in ("algorithms", "seeds")}
-        return Comparison(entrants=entrants, flags=flags, **lists, **settings)
+        """The comparison whose settings the folder holds.
+
+        Raises:
+            InputError: if they cannot be read.
+        """
+        file = self.path / SETTINGS
+        try:
+            settings = read_yaml(file.read_text(encoding="utf-8"))
+            entrants = {
+                str(label): Entrant(method=entry["method"], flags=tuple(map(str, entry["flags"])))
+                for label, entry in settings.pop("entrants").items()
+            }
+            flags = tuple(map(str, settings.pop("flags")))
+            lists = {name: tuple(settings.pop(name)) for name in ("algorithms", "seeds")}
+            return Comparison(entrants=entrants, flags=flags, **lists, **settings)
+        except (UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{file} does not hold the settings of a comparison ({error!r}); restore it, or start a new "
+                "comparison with another --output_dir"
+            ) from None
 
     def run(self, job: Job) -> RunFolder:
         """Return the folder of a job, whether it exists or not."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from aent.errors import InputError
 from aent.evaluation.results import RESULTS
+from aent.policies.whole import flaw
 from aent.records import versions, write, write_all
 from aent.runs.recipe import Recipe, dump_recipe, load_recipe
 
@@ -14,6 +15,7 @@ RECIPE = "config.yaml"
 METRICS = "metrics.jsonl"
 VERSIONS = "versions.json"
 REPORT = "report.html"
+STATE = "trainer_state.json"
 
 
 class RunFolder:
@@ -79,17 +81,35 @@ class RunFolder:
         draft.rename(self.policy)
         self._trained.touch()
 
+    def checkpoints(self) -> dict[Path, str | None]:
+        """Return all checkpoints, newest first, each with what keeps it from being resumed; None if nothing.
+
+        transformers writes ``trainer_state.json`` last of all files.
+        """
+        newest_first = sorted(self.path.glob("checkpoint-*"), key=checkpoint_step, reverse=True)
+        return {
+            path: flaw(path) if (path / STATE).exists() else f"{STATE} is missing" for path in newest_first
+        }
+
     def last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint that was written completely; None where there is none."""
-        complete = [f.parent for f in self.path.glob("checkpoint-*/trainer_state.json") if _is_whole(f)]
-        return max(complete, key=checkpoint_step, default=None)
+        return next((path for path, cut in self.checkpoints().items() if cut is None), None)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Return everything that was logged, one dict per row; a last line that was cut short is left out."""
+        """Return everything that was logged, one dict per row; a last line that was cut short is left out.
+
+        Raises:
+            InputError: if another line is not JSON.
+        """
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_text().split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        lines = self.metrics.read_bytes().split(b"\n")[:-1]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise InputError(
+                f"{self.metrics} is damaged: {error}. Remove the lines that are not JSON"
+            ) from None
 
     def logged_steps(self) -> list[dict[str, Any]]:
         """Return the logged training steps, without evaluations and the summary that TRL logs at the end."""
@@ -112,20 +132,16 @@ def checkpoint_step(path: Path) -> int:
     return int(path.name.split("-")[1])
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a JSON file is complete; transformers writes the state last of all files of a checkpoint."""
-    try:
-        json.loads(path.read_text())
-    except ValueError:
-        return False
-    return True
-
-
 def _empty(path: Path) -> Path:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        instead = (
+            f"continue that run with: aent train --resume {path}"
+            if (path / RECIPE).exists()
+            else f"remove it, since without a {RECIPE} it holds no run to continue"
+        )
         raise InputError(
             f"{path} already holds something and a run never overwrites; give another --output_dir, "
-            f"or continue that run with: aent train --resume {path}"
+            f"or {instead}"
         )
     path.mkdir(parents=True, exist_ok=True)
     return path

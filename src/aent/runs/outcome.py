@@ -12,6 +12,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from aent.errors import InputError
 from aent.evaluation import load_results
 from aent.evaluation.results import per_problem
 from aent.records import versions, write
@@ -63,9 +64,20 @@ class Outcome:
 
     @classmethod
     def load(cls, folder: ComparisonFolder) -> "Outcome":
-        """Read what `save` wrote to the folder of a comparison."""
-        rows = json.loads((folder.path / OUTCOME).read_text())["entries"]
-        return cls(comparison=folder.comparison, entries=[_entry_of(row) for row in rows])
+        """Read what `save` wrote to the folder of a comparison.
+
+        Raises:
+            InputError: if it is not that.
+        """
+        file = folder.path / OUTCOME
+        try:
+            entries = [_entry_of(row) for row in json.loads(file.read_bytes())["entries"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{file} was not written by aent compare ({error}); repeat the command of the comparison, "
+                "which writes it again"
+            ) from None
+        return cls(comparison=folder.comparison, entries=entries)
 
     def find(self, algorithm: str, method: str, metric: str) -> Entry | None:
         """Return one entry; None if it was not measured."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aent.errors import InputError
 from aent.evaluation import Evaluation, load_results
 from aent.evaluation.results import RESULTS, Record
 from aent.runs.folder import VERSIONS, RunFolder
@@ -78,6 +79,13 @@ def records_with_tokens(folder: Path) -> list[Record]:
 
 
 def versions_of(folder: Path) -> dict[str, str]:
-    """Return the versions that a folder says it was written with; empty where it does not say."""
+    """Return the versions that a folder says it was written with; empty where it does not say.
+
+    Raises:
+        InputError: if the file that says so is not JSON.
+    """
     file = folder / VERSIONS
-    return json.loads(file.read_text()) if file.exists() else {}
+    try:
+        return json.loads(file.read_bytes()) if file.exists() else {}
+    except ValueError as error:
+        raise InputError(f"{file} is not JSON: {error}. Remove it to do without the versions") from None

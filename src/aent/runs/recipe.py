@@ -17,6 +17,8 @@ OPTIONAL = ("policy", "evaluation")
 """The sections that can be switched off."""
 OFF = (None, False, "no", "off", "none")
 """What switches them off."""
+DUMPED, END = "# The recipe of a run. Its last line is three dots.\n---\n", "...\n"
+"""The first and last lines of a recipe that `dump_recipe` wrote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,10 @@ def load_recipe(name: str) -> Recipe:
         text = _text(Path(name))
     else:
         raise unknown("recipe", name, recipe_names(), "A path to a .yaml file works too.")
+    if text.startswith(DUMPED) and not text.endswith(END):
+        raise InputError(
+            f"recipe {name!r} is cut short: its last line is not '...'. Restore the file, or start a new run"
+        )
     try:
         sections = read_yaml(text)
     except yaml.YAMLError as error:
@@ -93,8 +99,8 @@ def load_recipe(name: str) -> Recipe:
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """Return a recipe as YAML that `load_recipe` reads back."""
-    return dump_yaml(asdict(recipe))
+    """Return a recipe as YAML that `load_recipe` reads back; it notices if the end is missing."""
+    return DUMPED + dump_yaml(asdict(recipe)) + END
 
 
 def _text(path: Path) -> str:

@@ -1,6 +1,5 @@
 """The base class of all tasks: a dataset, a reward function, and a check that the two agree."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -16,6 +15,9 @@ Split = Literal["train", "test"]
 Row = Mapping[str, Any]
 
 Completion = str | Sequence[Mapping[str, Any]]
+
+LARGEST = 3.4e38
+"""The largest reward: what float32 can hold."""
 
 
 def text(completion: Completion) -> str:
@@ -54,12 +56,17 @@ def _plain(value: Any) -> Any:
 def _check_reward(value: Any, index: int, name: str) -> float | None:
     if value is None:
         return None
-    if not isinstance(value, Real) or not math.isfinite(value):
+    if not isinstance(value, Real) or not _in_range(value):
         raise InputError(
             f"reward function {name!r} returned {value!r} ({type(value).__name__}) for completion "
-            f"{index}; a reward is a finite number, or None to leave the completion out."
+            f"{index}; a reward is a finite number (at most {LARGEST:g}, what float32 holds), or None to "
+            "leave the completion out."
         )
     return float(value)
+
+
+def _in_range(number: Any) -> bool:
+    return abs(number) <= LARGEST  # not math.isfinite, which fails for 10**400
 
 
 class Task(ABC):

@@ -153,6 +153,10 @@ class Run:
         stop = GracefulStop(self.console)
         trainer = self._trainer(model, [lines, MetricsFile(folder.metrics), stop, AtTheEnd()])
         checkpoint = folder.last_checkpoint()
+        for path, cut in folder.checkpoints().items():
+            if path == checkpoint:
+                break
+            self.console.print(f"{path} is passed over: {cut}", highlight=False, soft_wrap=True)
         if _is_main():
             folder.cut_metrics(0 if checkpoint is None else checkpoint_step(checkpoint))
         try:

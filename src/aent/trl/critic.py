@@ -4,6 +4,7 @@ The maths is in `aent.advantages`.
 """
 
 import copy
+import math
 from typing import Any
 
 from accelerate import Accelerator
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 from transformers import TrainerCallback
 from trl.trainer.utils import disable_dropout_in_model
 
+from aent.trl.finite import FiniteSteps
 from aent.trl.host import reduced
 
 
@@ -52,17 +54,17 @@ class Critic(nn.Module):
 class CriticStep(TrainerCallback):
     """Does for the critic what TRL does for the policy around a step: reduce, clip and clear gradients."""
 
-    def __init__(self, critic: Critic, accelerator: Accelerator):
-        self.critic, self.accelerator = critic, accelerator
+    def __init__(self, critic: Critic, accelerator: Accelerator, finite: FiniteSteps):
+        self.critic, self.accelerator, self.finite = critic, accelerator, finite
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Average gradients over ranks, and clip their norm."""
+        """Average gradients over ranks, and clip their norm; NaN or infinity in them is an `InputError`."""
         parameters = list(self.critic.parameters())
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad = reduced(self.accelerator, parameter.grad, "mean")
-        if args.max_grad_norm > 0:
-            nn.utils.clip_grad_norm_(parameters, args.max_grad_norm)
+        limit = args.max_grad_norm if args.max_grad_norm > 0 else math.inf
+        self.finite.check_gradient(nn.utils.clip_grad_norm_(parameters, limit), "critic")
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Clear the gradients."""

@@ -96,6 +96,10 @@ class Host(Protocol):
         """Return the loss of a micro-batch."""
         ...
 
+    def _get_grad_norm(self, *args: Any, **keywords: Any) -> Any:
+        """Return the norm of the gradient over all ranks, after clipping and before the optimizer steps."""
+        ...
+
     def _save_rng_state(self, output_dir: str) -> None:
         """Write the state of this rank into a checkpoint."""
         ...

@@ -24,6 +24,7 @@ from aent.objective import (
     with_terms,
 )
 from aent.ops import EntropySlopes
+from aent.trl.finite import FiniteSteps
 from aent.trl.head import EntropyHead, Recorded
 from aent.trl.host import Host, Kind, gather_all, host_mean, token_mask
 from aent.trl.rollouts import GROUP_REWARD, OLD_ENTROPY, OLD_LOGP, SOLVED, RolloutScores
@@ -67,6 +68,7 @@ class MethodLoss:
     window: Window
     head: EntropyHead | None
     """None if TRL's own entropy is the one the method needs."""
+    finite: FiniteSteps
     _current: MicroBatch | None = field(default=None, init=False)
 
     @contextmanager
@@ -87,6 +89,9 @@ class MethodLoss:
         """Show the tokens to the method, and put what it changes where the host will read it.
 
         Returns the log-probabilities that the host's loss should use. Outside `watching` they are `logp`.
+
+        Raises:
+            InputError: in training, if one of them is NaN or infinite.
         """
         if self._current is None:
             return logp
@@ -95,6 +100,7 @@ class MethodLoss:
         self._current.tokens = tokens = self.see(self._current, logp)
         if not host.model.training:
             return logp
+        self.finite.check_scores(logp, tokens.mask)
         unseen = replace(tokens, logp=logp.detach(), entropy=tokens.entropy.detach())
         shaped = token_advantages(self.method, unseen)
         edges = clip_edges(self.method, replace(unseen, advantages=shaped))

@@ -21,6 +21,7 @@ from aent.errors import InputError
 from aent.objective import masked_sum
 from aent.trl.config import PPOConfig
 from aent.trl.critic import Critic, CriticStep
+from aent.trl.finite import FiniteSteps
 from aent.trl.host import Host, Kind, gathered, host_mean, reduced, summed_rewards, token_mask
 from aent.trl.trainers import AEntMixin
 
@@ -61,7 +62,7 @@ class PPOTrainer(GRPOTrainer):
         self._body = base.base_model if self.critic.body is None else self.critic.body
         if args.gradient_checkpointing and self.critic.body is not None:
             self._body.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
-        self.add_callback(CriticStep(self.critic, self.accelerator))
+        self.add_callback(CriticStep(self.critic, self.accelerator, FiniteSteps(self._host)))
 
     def _refuse_setup(self) -> None:
         if self.is_deepspeed_enabled or self.is_fsdp_enabled:

@@ -2,10 +2,14 @@
 
 import functools
 import inspect
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
+from aent.errors import InputError
 from aent.tasks.task import check_rewards
 
 
@@ -17,7 +21,7 @@ def checked_rewards(reward_funcs: Any) -> Any:
 
 
 def checked_reward(reward: Any) -> Any:
-    """Wrap a reward function so that a wrong count, a NaN or a non-number raises `InputError`.
+    """Wrap a reward function so that an exception, a wrong count, a NaN or a non-number is an `InputError`.
 
     What is not a plain function (a reward model, its name, None) is returned as it is.
     """
@@ -29,14 +33,32 @@ def checked_reward(reward: Any) -> Any:
 
         @functools.wraps(reward)
         async def checked_async(*, completions: list[Any], **columns: Any) -> list[float | None]:
-            rewards = await reward(completions=completions, **columns)
+            with _named(name):
+                rewards = await reward(completions=completions, **columns)
             return check_rewards(rewards, len(completions), name)
 
         return checked_async
 
     @functools.wraps(reward)
     def checked(*, completions: list[Any], **columns: Any) -> list[float | None]:
-        return check_rewards(reward(completions=completions, **columns), len(completions), name)
+        with _named(name):
+            rewards = reward(completions=completions, **columns)
+        return check_rewards(rewards, len(completions), name)
 
     checked.__name__ = name
     return checked
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which reward function raised, and where; the exception itself is the cause."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"reward function {name!r} raised {type(error).__name__}: {error} ({place.filename}, line "
+            f"{place.lineno}, in {place.name}). Correct it, and continue from the last checkpoint."
+        ) from error

@@ -18,6 +18,7 @@ from aent.method import Method
 from aent.methods.load import load_method
 from aent.policies.drawing import fast_drawing
 from aent.subsets import Full
+from aent.trl.finite import FiniteSteps
 from aent.trl.head import EntropyHead
 from aent.trl.host import Host, Kind, check_model, check_trl
 from aent.trl.loss import MethodLoss
@@ -42,7 +43,8 @@ class AEntMixin:
 
     Raises:
         InputError: for an unknown method, one that does not fit the algorithm or its options, TRL's own
-            entropy bonus together with a method that has a controller, or an unsupported version of TRL.
+            entropy bonus together with a method that has a controller, or an unsupported version of TRL. In
+            training: for a step with NaN or infinity, which is not taken (see `aent.trl.finite`).
     """
 
     def __init__(
@@ -68,8 +70,15 @@ class AEntMixin:
         self._aent_window = Window(self.method)
         self._aent_rollouts = RolloutScores(host, kind, self.method)
         self._aent_head = self._aent_attached_head(host.model)
+        self._aent_finite = FiniteSteps(host)
         self._aent_loss = MethodLoss(
-            host, kind, self.method, self._aent_rollouts, self._aent_window, self._aent_head
+            host,
+            kind,
+            self.method,
+            self._aent_rollouts,
+            self._aent_window,
+            self._aent_head,
+            self._aent_finite,
         )
         if self.method.parts:
             host.add_callback(_StepCallback(self))
@@ -140,6 +149,11 @@ class AEntMixin:
         return self._aent_loss.before_loss(logp, full), full, aux
 
     # Once per optimizer step
+
+    def _get_grad_norm(self, *args: Any, **keywords: Any) -> Any:
+        norm = super()._get_grad_norm(*args, **keywords)  # type: ignore[misc]
+        self._aent_finite.check_gradient(norm)
+        return norm
 
     def _aent_step_end(self) -> None:
         """Log the step; at the end of a window, move the coefficient."""
