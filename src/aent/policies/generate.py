@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from aent.ops import token_stats
 from aent.policies.drawing import fast_drawing
+from aent.policies.prefill import shared_prompts
 from aent.policies.sampling import (
     PROMPTS_WITH_TEXTS,
     SAMPLES_WITH_TEXTS,
@@ -159,7 +160,7 @@ def _draw(
     width = padded.shape[1]
     mask = torch.arange(width) >= width - lengths[:, None]
     meter = _EntropyMeter(settings.temperature if settings.do_sample else 0.0)
-    with fast_drawing():
+    with fast_drawing(), shared_prompts(model):
         tokens: Tensor = model.generate(
             input_ids=padded.to(model.device),
             attention_mask=mask.long().to(model.device),

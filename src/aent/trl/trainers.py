@@ -17,6 +17,7 @@ from aent.errors import InputError
 from aent.method import Method
 from aent.methods.load import load_method
 from aent.policies.drawing import fast_drawing
+from aent.policies.prefill import shared_prompts
 from aent.subsets import Full
 from aent.trl.finite import FiniteSteps
 from aent.trl.head import EntropyHead
@@ -25,6 +26,7 @@ from aent.trl.loss import MethodLoss
 from aent.trl.refusals import fitted
 from aent.trl.rewards import checked_rewards
 from aent.trl.rollouts import RolloutScores
+from aent.trl.shared import shared_scoring
 from aent.trl.window import Reading, Window
 
 STATE_KEY = "aent"
@@ -114,10 +116,11 @@ class AEntMixin:
         return rewards
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        if not (self.method.parts and self._aent_host.model.training):
-            with fast_drawing():
+        model = self._aent_host.model
+        if not (self.method.parts and model.training):
+            with fast_drawing(), shared_prompts(model):
                 return super()._generate_and_score_completions(inputs)  # type: ignore[misc]
-        with fast_drawing(), self._aent_rollouts.recording() as logps:
+        with fast_drawing(), shared_prompts(model), self._aent_rollouts.recording() as logps:
             output = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         return self._aent_rollouts.complete(output, logps)
 
@@ -144,7 +147,9 @@ class AEntMixin:
     def _get_per_token_logps_and_entropies(self, *args: Any, **keywords: Any) -> tuple[Tensor, Any, Any]:
         if self._aent_rollouts.wants_entropy(args[0]):
             keywords["compute_entropy"] = True
-        logp, full, aux = super()._get_per_token_logps_and_entropies(*args, **keywords)  # type: ignore[misc]
+        _, ids, _, completion, *_ = args
+        with shared_scoring(self._aent_host.model, ids.size(1) - completion):
+            logp, full, aux = super()._get_per_token_logps_and_entropies(*args, **keywords)  # type: ignore[misc]
         self._aent_rollouts.note(logp, full)
         return self._aent_loss.before_loss(logp, full), full, aux
 
