@@ -10,7 +10,7 @@ TORCH  := torch==2.13.0
 # The interpreters that `make corners` resolves for.
 PYTHONS ?= $(PYTHON)
 
-.PHONY: train test test-verl test-verl-vllm lint bench gpu smollm corners docs audit clean
+.PHONY: train test test-verl test-verl-vllm lint bench gpu smollm corners docs notebook audit clean
 
 # Plain GRPO and AEnt side by side, from the same start. Once it is done it only shows the result again;
 # for another run: rm -r runs/compare-countdown
@@ -83,6 +83,11 @@ $(VERL)/.vllm: $(VERL)/.dev
 # The documentation in site/, readable without a network. AENT_REPOSITORY is the address of the repository, if it has one.
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# Runs the notebook and writes its outputs into it.
+notebook: $(VENV)/.train
+	$(PIP) install -q nbconvert ipykernel
+	cd examples && ../$(BIN)/jupyter nbconvert --to notebook --execute --inplace collapse.ipynb
 
 # Known vulnerabilities of the pinned versions, from the database of PyPI, and licenses that are not permissive.
 audit: $(VENV)/.dev

@@ -67,8 +67,12 @@ def group_baseline(rewards):
     return (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)
 
 
-def train(spec, seed=0):
-    """Train a policy with a method, printing as it goes; return the last entropy, coefficient and reward."""
+def train(spec, seed=0, log=None):
+    """Train a policy with a method, printing as it goes.
+
+    Returns the policy, and its last entropy, coefficient and reward. `log` is called with one row per step,
+    under the names that `aent diagnose` and `aent report` read.
+    """
     torch.manual_seed(seed)
     policy, method = Policy(), load_method(spec)
     controller = copy.deepcopy(method.controller)  # it has state, and the method can be reused
@@ -129,10 +133,17 @@ def train(spec, seed=0):
             if controller:
                 controller.update(entropy)
 
+        coef = controller.coef if controller else 0.0
+        if log:
+            row = {"step": step, "reward": rewards.mean().item(), "entropy": old.entropy.mean().item()}
+            if controller:
+                row |= {"aent/entropy": entropy, "aent/coef": coef}
+            if controller and controller.band:
+                row |= dict(zip(("aent/low", "aent/high"), controller.band, strict=True))
+            log(row)
         if step % 25 == 0:
-            coef = controller.coef if controller else 0.0
             print(f"{step:4d}  {rewards.mean():6.2f}  {entropy:7.2f}  {coef:11.3f}")
-    return {"entropy": entropy, "coef": coef, "reward": rewards.mean().item()}
+    return {"policy": policy, "entropy": entropy, "coef": coef, "reward": rewards.mean().item()}
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """The examples run, and show what they say."""
 
+import importlib
 import json
 import os
+import re
 import runpy
 import string
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -113,3 +116,38 @@ def test_verl_gsm8k_switches_aent_on_and_passes_its_arguments_on(tmp_path):
     assert {"trainer.v1.trainer_mode=aent_sync", "+aent.method=aent-auto"} <= {*words}
     assert words[-1] == "trainer.nnodes=2"
     assert all("=" in word for word in words[2:])
+
+
+@pytest.fixture
+def notebook():
+    return json.loads((EXAMPLES / "collapse.ipynb").read_text())
+
+
+def test_the_notebook_runs_from_a_collapsed_run_to_its_pictures(notebook, monkeypatch, workplace, capsys):
+    """All cells in one namespace, as a kernel runs them; 30 steps instead of 150, too few to hold anything."""
+    display = types.SimpleNamespace(SVG=lambda filename: Path(filename).read_text())
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr(importlib.import_module("own_loop"), "STEPS", 30)
+    namespace = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "collapse.ipynb", "exec"), namespace)
+    printed = capsys.readouterr().out
+    assert "plain.jsonl: JSON, 31 logged rows" in printed
+    assert "Entropy     has collapsed" in printed
+    assert printed.count("different right ones per question") == 2
+    assert {path.name for path in Path("pictures").glob("*.svg")} >= {"entropy.svg", "coefficient.svg"}
+
+
+def test_the_notebook_shows_what_a_whole_run_found_and_is_light(notebook):
+    assert (EXAMPLES / "collapse.ipynb").stat().st_size < 60_000
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    assert "error" not in {output["output_type"] for output in outputs}
+    assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) == 3
+    text = "".join("".join(output.get("text", "")) for output in outputs)
+    shares = re.findall(r"(\d+)% of 256 answers are right, ([\d.]+) different", text)
+    (plain, few), (held, many) = ((int(share), float(different)) for share, different in shares)
+    assert held > plain
+    assert many > 10 * few
+    assert "/" not in re.findall(r"(\S+): JSON", text)[0]  # no path of the machine that ran it
