@@ -124,7 +124,7 @@ def notebook():
 
 
 def test_the_notebook_runs_from_a_collapsed_run_to_its_pictures(notebook, monkeypatch, workplace, capsys):
-    """All cells in one namespace, as a kernel runs them; 30 steps instead of 150, too few to hold anything."""
+    """All cells in one namespace, as a kernel runs them; 30 steps of 150, too few to hold anything."""
     display = types.SimpleNamespace(SVG=lambda filename: Path(filename).read_text())
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     monkeypatch.syspath_prepend(str(EXAMPLES))
