@@ -41,7 +41,7 @@ FOREIGN = {
     "loss_agg_mode max_prompt_length max_response_length norm_adv_by_std_in_grpo ppo_epochs "
     "ppo_mini_batch_size test_freq total_epochs train_batch_size use_kl_in_reward use_kl_loss "
     "use_remove_padding warmup_style model_engine parameter_sync_step rollout_correction "
-    "use_v1 TransferQueue",
+    "use_v1 TransferQueue main_ppo tensor_model_parallel_size pipeline_model_parallel_size",
     "transformers, PEFT and accelerate": "create_model_card lm_head modules_to_save target_modules "
     "trainable_token_indices transformer_layer_cls_to_wrap",
     "vLLM and Liger": "tensor_parallel_size FusedLinearScaledCrossEntropy",
@@ -64,7 +64,7 @@ PLACEHOLDER = "any-trl-flag"
 
 def spans(text: str) -> Iterator[str]:
     """The code that a page quotes: in backticks, and the lines of shell blocks, continued ones joined."""
-    for block in re.findall(r"^```(?:bash|sh)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+    for block in re.findall(r"^```(?:bash|sh|console)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         yield from re.sub(r"(\s|^)#.*", "", block.replace("\\\n", " ")).splitlines()
     for code in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)):
         yield " ".join(code.split())
@@ -237,7 +237,7 @@ def test_names_in_docstrings_exist(path: Path) -> None:
         ("aent eval --model M --learning_rate 3", "aent eval --learning_rate"),
         ("nothing_here", "nothing_here"),
         ("NothingHere", "NothingHere"),
-        ("nowhere()", "nowhere"),
+        ("no_such_call()", "no_such_call"),
     ],
 )
 def test_a_wrong_name_is_found(code: str, wrong: str) -> None:
@@ -267,5 +267,7 @@ def test_a_right_name_passes(code: str) -> None:
 
 
 def test_both_forms_of_code_on_a_page_are_read() -> None:
-    page = "Some `in\nline`.\n\n```bash\naent train \\\n  --seed 3  # a seed\n```\n\n```python\nno = 1\n```\n"
-    assert [code.split() for code in spans(page)] == [["aent", "train", "--seed", "3"], ["in", "line"]]
+    block = "aent train \\\n  --seed 3  # a seed\n```"
+    page = f"Some `in\nline`.\n\n```bash\n{block}\n\n```console\n{block}\n\n```python\nno = 1\n```\n"
+    line = ["aent", "train", "--seed", "3"]
+    assert [code.split() for code in spans(page)] == [line, line, ["in", "line"]]
