@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from aent import InputError
 from aent.spec import (
@@ -10,6 +11,7 @@ from aent.spec import (
     from_mapping,
     from_spec,
     kebab_case,
+    read_yaml,
     take_flags,
     take_section,
     whole_number,
@@ -206,3 +208,15 @@ def test_fields_of_an_instance_are_replaced():
         with_fields("box", Box(3), {"labell": "mine"})
     with pytest.raises(InputError, match=r"box is not a dataclass, so it takes no \['a'\]"):
         with_fields("box", object(), {"a": 1})
+
+
+@pytest.mark.parametrize("text", ["[" * 1000, "{a: " * 1000, "9" * 5000], ids=["lists", "mappings", "digits"])
+def test_yaml_that_python_cannot_hold_is_not_readable(text):
+    with pytest.raises(yaml.YAMLError):
+        read_yaml(text)
+
+
+@pytest.mark.parametrize("name", [1e400, 3, None, (1, 2)])
+def test_a_name_that_is_no_text_is_unknown(name):
+    with pytest.raises(InputError, match=r"unknown field of box"):
+        with_fields("box", Box(3), {name: 1})

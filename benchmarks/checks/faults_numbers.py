@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -108,11 +108,14 @@ def _tried(place: Place, group: str, case: str, before: Callable[[], object], du
     )
 
 
+SETUPS = (("grpo", "none"), ("grpo", "aent"), ("grpo", "aent-auto"), ("grpo", "clip-higher"),
+          ("rloo", "aent"), ("ppo", "aent"))  # fmt: skip
+"""Algorithms and methods that a NaN is tried with."""
+
+
 def check(place: Place) -> Iterator[Row]:
     """Put NaN into one step of a run: it must stop before the weights change, and keep the batch."""
-    for algorithm, method in product(("grpo", "rloo", "ppo"), ("none", "aent", "aent-auto", "clip-higher")):
-        if (algorithm, method) == ("rloo", "clip-higher"):
-            continue
+    for algorithm, method in SETUPS:
         whole = place.aent(*_numbers(place, "whole", algorithm, method)).wait()
         assert whole.code == 0, whole.text
         due = _weights(place.folder / "whole")

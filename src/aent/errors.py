@@ -35,14 +35,14 @@ def _fail(message: str, code: int = 1) -> int:
 
 
 def unknown(
-    kind: str, given: str, known: Iterable[str], hint: str = "", *, nearest: int | None = None
+    kind: str, given: object, known: Iterable[str], hint: str = "", *, nearest: int | None = None
 ) -> InputError:
     """Build the error for a name that is not known; it lists the known names, or only the `nearest` few."""
     names = sorted(known)
     if nearest is not None:
-        close = ", ".join(get_close_matches(given, names, n=nearest, cutoff=0))
+        close = ", ".join(get_close_matches(str(given), names, n=nearest, cutoff=0))
         return InputError(f"unknown {kind} {given!r}. The nearest are {close}.{' ' + hint if hint else ''}")
-    close = get_close_matches(given, names, n=1)
+    close = get_close_matches(str(given), names, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(names)
     return InputError(f"unknown {kind} {given!r}.{meant} Known: {listed}.{' ' + hint if hint else ''}")

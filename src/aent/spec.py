@@ -128,9 +128,15 @@ def read_yaml(text: str) -> Any:
     """Read YAML as version 1.2 does, where ``no`` and ``1:30`` are text, ``010`` is 10 and ``1e-4`` a number.
 
     Raises:
-        yaml.YAMLError: for what is not YAML, and for a key that is given twice.
+        yaml.YAMLError: for what is not YAML, is nested too deeply or has a number of thousands of digits, and
+            for a key that is given twice.
     """
-    return yaml.load(text, _Loader)
+    try:
+        return yaml.load(text, _Loader)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    except ValueError as error:  # of int()
+        raise yaml.YAMLError(str(error)) from None
 
 
 def dump_yaml(value: Any, *, flow: bool = False) -> str:

@@ -69,3 +69,17 @@ def test_the_console_of_verl_among_other_lines():
         }
     ]
     assert len(rows_of_console(text)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ("9" * 5000, "not a log"),
+    ],
+    ids=["lists", "mappings", "digits"],
+)
+def test_what_python_cannot_hold_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        rows_of_json(text)

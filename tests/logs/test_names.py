@@ -47,3 +47,8 @@ def test_nan_is_a_number_that_was_logged():
 def test_verl_is_known_by_its_names():
     assert is_verl(["step", "actor/pg_loss"])
     assert not is_verl(["train/reward", "actors"])
+
+
+def test_a_whole_number_beyond_the_floats_is_no_number():
+    assert as_number(10**400) is None
+    assert as_number("1e400") == float("inf")

@@ -28,9 +28,12 @@ def rows_of_json(text: str) -> list[Raw]:
     kill is left out.
 
     Raises:
-        InputError: if the text is not JSON before its last line.
+        InputError: if the text is not JSON before its last line, or is nested too deeply.
     """
-    return [row for document in _documents(text) for row in _rows(document)]
+    try:
+        return [row for document in _documents(text) for row in _rows(document)]
+    except RecursionError:
+        raise InputError("it is nested too deeply for a log") from None
 
 
 def _documents(text: str) -> Iterator[Any]:
@@ -48,6 +51,8 @@ def _documents(text: str) -> Iterator[Any]:
                 f"it is not JSON: {error}. A JSON log is a list of rows, one row per line, or a "
                 "trainer_state.json"
             ) from None
+        except ValueError as error:  # a number of thousands of digits
+            raise InputError(f"it is not a log: {error}") from None
         yield document
 
 
