@@ -90,9 +90,10 @@ notebook: $(VENV)/.train
 	cd examples && ../$(BIN)/jupyter nbconvert --to notebook --execute --inplace collapse.ipynb
 
 # Known vulnerabilities of the pinned versions, from the database of PyPI, and licenses that are not permissive.
+# Without --strict, packages that a mirror of PyPI has no entry for would pass as free of vulnerabilities.
 audit: $(VENV)/.dev
 	$(PIP) install -q pip-audit
-	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
+	$(BIN)/pip-audit --strict -r constraints.txt --no-deps --disable-pip
 	$(BIN)/python benchmarks/checks/licenses.py
 
 clean:
