@@ -5,6 +5,7 @@ import math
 import pytest
 
 from aent.controllers import Fixed, SignStep
+from aent.controllers.base import require_box
 from aent.errors import InputError
 
 
@@ -25,3 +26,11 @@ def test_a_checkpoint_holds_the_fields_that_change_and_no_settings():
 def test_what_is_not_a_finite_number_is_named(coef):
     with pytest.raises(InputError, match=f"coef={coef!r} of Fixed must be a finite number"):
         Fixed(coef=coef)
+
+
+def test_a_coefficient_may_start_at_an_edge_of_its_box():
+    for coef in (0.1, 0.3):
+        require_box(coef, 0.1, 0.3)
+    for coef in (0.1 - 1e-9, 0.3 + 1e-9):
+        with pytest.raises(InputError, match=r"lies outside its box \[coef_min=0.1, coef_max=0.3\]"):
+            require_box(coef, 0.1, 0.3)

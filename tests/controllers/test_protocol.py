@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import fields, replace
 
 import pytest
 
@@ -67,3 +68,18 @@ def test_state_goes_on_from_a_checkpoint_as_if_nothing_happened(name, seen):
 def test_a_diverged_policy_is_named(name):
     with pytest.raises(InputError, match="entropy is nan"):
         MAKE[name]().update(math.nan)
+
+
+SETTINGS = [
+    (name, field.name)
+    for name, make in MAKE.items()
+    for field in fields(make())
+    if field.init and isinstance(getattr(make(), field.name), int | float)
+]
+
+
+@pytest.mark.parametrize(("name", "setting"), SETTINGS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_every_setting_must_be_finite(name, setting, value):
+    with pytest.raises(InputError):
+        replace(MAKE[name](), **{setting: value})

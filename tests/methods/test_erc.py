@@ -44,3 +44,12 @@ def test_on_policy_nothing_is_left_out(tokens):
 def test_bad_arguments_say_what_is_allowed(arguments):
     with pytest.raises(InputError, match="must satisfy 0 <= low < 1 < high"):
         erc(**arguments)
+
+
+def test_a_token_exactly_at_an_edge_is_left_out(tokens):
+    """Entropies of 0.5, 1 and 1.5 after 1: ratios that float32 holds exactly, up to the small summand."""
+    entropy = torch.tensor([[0.5, 1.5, 1.0, 1.0]] * 2)
+    seen = replace(tokens, entropy=entropy, old_entropy=torch.ones(2, 4))
+    for low, high in ((0.5, 2.0), (0.25, 1.5)):
+        inside = (entropy > low) & (entropy < high)
+        assert torch.equal(token_advantages(erc(low=low, high=high), seen), seen.advantages * inside)
