@@ -197,3 +197,8 @@ def test_a_rule_says_what_the_cut_does(values, subset):
 def test_rows_in_order():
     rows = torch.tensor([[3.0, -math.inf, 1.0, 1.0], [0.0, 2.0, -2.0, 5.0]])
     assert ascending(rows).tolist() == [[-math.inf, 1, 1, 3], [-2, 0, 2, 5]]
+
+
+@pytest.mark.parametrize("subset", [TopK(k=7), TopK(k=9), TopP(mass=1), Fraction(drop=0)], ids=repr)
+def test_what_keeps_every_token_does_not_cut(subset):
+    assert subset.cut(torch.arange(7.0)[None]) is None

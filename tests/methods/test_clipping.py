@@ -38,3 +38,17 @@ def test_each_token_may_have_its_own_edges():
 
 def test_options():
     assert clip_options(0.1, 0.3) == {"epsilon": 0.1, "epsilon_high": 0.3}
+
+
+def test_at_an_edge_and_with_advantage_0_nothing_is_clipped():
+    """Ratios exactly at both edges, 0.5 and 1.5; then beyond both, with an advantage of 0."""
+    ratio = torch.tensor([[0.5, 1.5, 0.25, 4.0]]).double()
+    tokens = replace(
+        TOKENS,
+        logp=ratio.log(),
+        old_logp=torch.zeros(1, 4).double(),
+        advantages=torch.tensor([[-1.0, 1.0, 0.0, 0.0]]).double(),
+        mask=torch.ones(1, 4),
+        clip=(1 - ratio.log().exp()[0, 0].item(), ratio.log().exp()[0, 1].item() - 1),
+    )
+    assert places(tokens) == [[], []]
