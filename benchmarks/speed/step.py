@@ -7,12 +7,17 @@ process.
 
     python benchmarks/speed/step.py [--vocab 512 4096] [--rounds 12]
     python benchmarks/speed/step.py --device cuda --shape 0.5b
+    python benchmarks/speed/step.py --model FOLDER [--attention eager] [--rounds 3 --steps 1]
 
 Runs: ``trl`` is plain GRPO and ``trl bonus`` its own bonus on the full entropy (``entropy_coef``);
 ``aent full`` is a bonus on the full entropy in our pass, ``aent`` one on the clamped entropy, and ``aent at
 0`` the same method while its coefficient is 0, when TRL's kernel scores and the clamped entropy is measured
 beside it. On a CPU TRL's head scores every position of the batch and ours those of completion tokens alone;
 the runs marked ``labelled`` are TRL's with that difference taken away, as on a GPU.
+
+With ``--model`` the policy is a pretrained one on the prompts of the task ``words``: 32 completions of 24
+tokens, 8 of each prompt, on a CPU. ``aent none`` is then plain GRPO through aent, which reads each prompt
+once in rollouts and in scoring.
 """
 
 import argparse
@@ -31,12 +36,20 @@ import torch
 from datasets import Dataset
 from rich.console import Console
 from rich.table import Table
-from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, TrainerCallback
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PrinterCallback,
+    TrainerCallback,
+)
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import utils as host
 
 from aent.policies.tokenizer import character_tokenizer
 from aent.records import versions
+from aent.tasks import load_task
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
 
 ALPHABET = "0123456789+-*/()= "
@@ -73,6 +86,10 @@ SHAPES = {
 }  # fmt: skip
 
 
+REAL = Shape(vocab=[0], batch=32, tokens=24, model={})
+"""The work of ``--model``, which has a vocabulary and sizes of its own."""
+
+
 class Run(NamedTuple):
     """A trainer, options of its config and of its own, and whether TRL is kept from scoring prompts."""
 
@@ -92,6 +109,7 @@ RUNS = {
     "trl bonus labelled": Run(GRPOTrainer, GRPOConfig, BONUS, {}, True),
     "aent full": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, FULL, False),
     "aent": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": AENT}, False),
+    "aent none": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": "none"}, False),
     "aent at 0": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": {**AENT, "coef": 0.0}}, False),
 }
 
@@ -128,29 +146,46 @@ class StepTimes(TrainerCallback):
         made._generate_and_score_completions = timed
 
 
-def prepare(run: Run, vocab: int, shape: Shape, options: argparse.Namespace):
+def policy(vocab: int, shape: Shape, options: argparse.Namespace) -> tuple[Any, Any, Dataset]:
+    """Return a model, its tokenizer and prompts."""
     torch.manual_seed(0)
+    if options.model:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            options.model, attn_implementation=options.attention, dtype=torch.float32
+        )
+        prompts = load_task("words").dataset("train").select(range(64)).select_columns("prompt")
+        return model, AutoTokenizer.from_pretrained(options.model, padding_side="left"), prompts
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocab, max_position_embeddings=1024, eos_token_id=1, pad_token_id=0,
             bos_token_id=None, **shape.model,
         )
     )  # fmt: skip
+    prompts = Dataset.from_dict({"prompt": [f"{i}+{i}=" for i in range(10, 74)]})
+    return model, character_tokenizer(ALPHABET, vocab), prompts
+
+
+def prepare(run: Run, vocab: int, shape: Shape, options: argparse.Namespace):
+    model, tokenizer, prompts = policy(vocab, shape, options)
+    ends = model.generation_config.eos_token_id
     on_cpu = options.device == "cpu"
     times = StepTimes(options.clock)
     made = run.trainer(
         model=model if on_cpu else model.to(torch.bfloat16),
-        reward_funcs=lambda completions, **_: [float(len(c) % 3) for c in completions],
+        reward_funcs=lambda completions, **_: [float(len(str(c)) % 3) for c in completions],
         args=run.config(
             output_dir="unused", use_cpu=on_cpu, bf16=not on_cpu, report_to="none",
             gradient_checkpointing=False, save_strategy="no", disable_tqdm=True, logging_steps=1000,
             per_device_train_batch_size=shape.batch, num_generations=8, beta=0.0,
-            max_completion_length=shape.tokens, learning_rate=1e-4, max_steps=options.steps,
-            generation_kwargs={"suppress_tokens": [1]},  # equal lengths for all
-            dataloader_pin_memory=False, seed=0, **run.options,
+            max_completion_length=shape.tokens, learning_rate=1e-6 if options.model else 1e-4,
+            max_steps=options.steps, dataloader_pin_memory=False, seed=0,
+            generation_kwargs={  # equal lengths for all
+                "suppress_tokens": ends if isinstance(ends, list) else [ends]
+            },
+            **run.options,
         ),
-        train_dataset=Dataset.from_dict({"prompt": [f"{i}+{i}=" for i in range(10, 74)]}),
-        processing_class=character_tokenizer(ALPHABET, vocab),
+        train_dataset=prompts,
+        processing_class=tokenizer,
         callbacks=[times],
         **run.keywords,
     )  # fmt: skip
@@ -174,7 +209,11 @@ def median_step(made: Any, times: StepTimes, labelled: bool) -> np.ndarray:
 
 def measure(vocab: int, shape: Shape, options: argparse.Namespace) -> dict[str, np.ndarray]:
     """Median step time of each round, seconds: arrays of shape (2, rounds), with the rollout and without."""
-    chosen = [name for name in RUNS if options.device == "cpu" or not RUNS[name].labelled]
+    chosen = options.runs or [
+        name
+        for name in RUNS
+        if (options.device == "cpu" or not RUNS[name].labelled) and (options.model or name != "aent none")
+    ]
     prepared = {name: prepare(RUNS[name], vocab, shape, options) for name in chosen}
     medians: dict[str, list[np.ndarray]] = {name: [] for name in chosen}
     for round_ in range(options.rounds + 1):
@@ -198,6 +237,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shape", choices=SHAPES, default="tiny")
+    parser.add_argument("--model", help="a model folder, instead of a shape")
+    parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa", help="with --model")
+    parser.add_argument("--runs", choices=RUNS, nargs="+", help="default: all")
     parser.add_argument("--device", choices=LIMITS, default="cpu")
     parser.add_argument("--vocab", type=int, nargs="+", help="default: what the shape has")
     parser.add_argument("--rounds", type=int, default=12)
@@ -209,14 +251,18 @@ def main() -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch sees no CUDA device")
     torch.set_num_threads(options.threads)
-    shape = SHAPES[options.shape]
+    if options.model and options.device != "cpu":
+        parser.error("--model is for a CPU")
+    shape = REAL if options.model else SHAPES[options.shape]
     here = Path(__file__).parent
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=here)
     made_with = {"commit": git.stdout.strip(), "versions": dict(versions())}
     for vocab in options.vocab or shape.vocab:
         seconds = measure(vocab, shape, options)
         bases = [name for name in ("trl", "trl labelled") if name in seconds]
-        table = Table("run", "seconds", *(f"/ {base}" for base in bases), title=f"vocabulary {vocab}")
+        table = Table(
+            "run", "seconds", *(f"/ {base}" for base in bases), title=options.model or f"vocabulary {vocab}"
+        )
         for part, of_the_step in enumerate(("step", "step without its rollout")):
             table.add_section()
             table.add_row(f"[b]{of_the_step}")

@@ -6,8 +6,13 @@ import pytest
 import torch
 
 from aent import Full, InputError, TopK
-from aent.calibration.reading import SUBSETS, reading, token_sums
+from aent.calibration.reading import SUBSETS, reading, token_terms, weighted
 from aent.ops import token_stats
+
+
+def token_sums(logits, targets, advantages, subsets, temperature=1.0):
+    terms = token_terms(logits, targets, subsets, temperature)
+    return weighted(terms, advantages[:, None].expand(-1, len(subsets))).sum(0)
 
 
 def test_one_token_by_hand():
@@ -82,5 +87,5 @@ def test_each_subset_is_cut_once_for_each_chunk(monkeypatch):
             return TopK(k=2).cut(logits)
 
     monkeypatch.setattr("aent.calibration.reading.CHUNK", 8)
-    token_sums(torch.randn(5, 4), torch.zeros(5, dtype=torch.long), torch.ones(5), [Watched()])
+    token_terms(torch.randn(5, 4), torch.zeros(5, dtype=torch.long), [Watched()])
     assert cuts == [2, 2, 1]

@@ -190,3 +190,22 @@ def _logits(model, tokenizer, answer):
     with torch.no_grad():
         logits = model(torch.tensor([prompt + answer.tokens])).logits[0]
     return logits[len(prompt) - 1 : -1]
+
+
+def test_a_watch_sees_every_token_with_the_logits_it_was_drawn_from(model, tokenizer):
+    """Once each, in order, before temperature and top-k; and the answers are the same as without it."""
+    sampling = Sampling(samples=3, temperature=0.6, top_k=9, max_tokens=12, batch_size=4, seed=2)
+    seen = {}
+
+    def watch(places, logits, tokens):
+        for place, row, token in zip(places, logits, tokens.tolist(), strict=True):
+            seen.setdefault(place, []).append((row, token))
+
+    answers = generate(model, tokenizer, PROMPTS, sampling, watch=watch)
+    assert answers == generate(model, tokenizer, PROMPTS, sampling)
+    assert any(len(answer.tokens) < 12 for answer in answers)
+    for answer in answers:
+        rows, tokens = zip(*seen[answer.problem, answer.sample], strict=True)
+        assert list(tokens) == answer.tokens
+        p = (torch.stack(rows) / 0.6).softmax(-1)
+        assert torch.special.entr(p).sum(-1).tolist() == pytest.approx(answer.entropy, rel=1e-4)

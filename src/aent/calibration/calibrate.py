@@ -25,6 +25,9 @@ from aent.training.run import Run
 DEFAULT_PROMPTS, DEFAULT_SUBSET = 128, "drop-33"
 PROMPTS_ON_A_CPU = 16
 """For a pretrained model on a CPU, so that it takes minutes."""
+BATCH = 128
+"""Completions of a pretrained model that are sampled at a time, at least. A CPU spends most of a step on
+reading the weights, and a larger batch reads them less often."""
 ALGORITHMS = ("grpo", "cispo")
 MEANS = ("dapo", "bnpo", "cispo")
 """Loss types that weigh every token of a batch alike."""
@@ -96,14 +99,14 @@ def measure(run: Run, prompts: int, samples: int, console: Console) -> dict[str,
     Raises:
         InputError: for settings that cannot be sampled with, or a task with fewer training problems.
     """
-    args = run.args
+    args, batch = run.args, run.args.per_device_train_batch_size
     sampling = Sampling(  # checked before a policy is made
         samples=samples,
         temperature=args.temperature,
         top_p=args.top_p,
         top_k=args.top_k,
         max_tokens=args.max_completion_length,
-        batch_size=args.per_device_train_batch_size,
+        batch_size=batch if run.recipe.made else max(BATCH, batch),
         seed=args.seed,
     )
     rows = training_rows(run.task, prompts, args.seed)
@@ -112,12 +115,10 @@ def measure(run: Run, prompts: int, samples: int, console: Console) -> dict[str,
         hush()
     model = load_model(path, **loading_options(run.recipe.trainer))
     with progress_bar(console) as bar:
-        answers, rewards = rollouts(*model, run.task, rows, sampling, progress=counter(bar, "sampling"))
-        questions = [row["prompt"] for row in rows]
-        progress = counter(bar, "measuring")
-        return readings(
-            *model, questions, answers, rewards, SUBSETS, temperature=args.temperature, progress=progress
+        rewards, sums = rollouts(
+            *model, run.task, rows, sampling, list(SUBSETS.values()), progress=counter(bar, "sampling")
         )
+    return readings(rewards, sums, list(SUBSETS))
 
 
 def advice(block: Mapping[str, Any], flags: Sequence[str]) -> list[str]:

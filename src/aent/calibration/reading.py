@@ -52,18 +52,17 @@ class Reading:
     prompts: int
 
 
-def token_sums(
+def token_terms(
     logits: Float[Tensor, "rows vocab"],
     targets: Int[Tensor, " rows"],
-    advantages: Float[Tensor, " rows"],
     subsets: Sequence[Subset],
     temperature: float = 1.0,
-) -> Float[Tensor, "subsets 6"]:
-    """Return sums over tokens for every subset.
+) -> Float[Tensor, "rows subsets 6"]:
+    """Return for every token and subset what a reading adds up, as if all advantages were 1.
 
-    They are the number of tokens, the entropy (nats), the probability left out, pull, push, and the squared
-    size of the policy gradient. With g = dH/dz: ``pull = A (g_t - sum_j p_j g_j)``, ``push = sum_j g_j^2``,
-    ``size^2 = A^2 sum_j ([j = t] - p_j)^2``. Each subset is cut once.
+    That is 1, the entropy (nats), the probability left out, pull, push, and the squared size of the policy
+    gradient. With g = dH/dz: ``pull = g_t - sum_j p_j g_j``, ``push = sum_j g_j^2`` and ``size^2 = sum_j
+    ([j = t] - p_j)^2``. Each subset is cut once.
 
     Source: as `aent.ops.entropy_slopes`.
 
@@ -72,27 +71,33 @@ def token_sums(
     """
     require_floating("logits", logits)
     require_targets(targets, "logits", logits, vocab=logits.shape[-1])
-    total = torch.zeros(len(subsets), 6, dtype=torch.float64, device=logits.device)
     step = max(1, CHUNK // logits.shape[-1])
-    for z, t, a in zip(logits.split(step), targets.split(step), advantages.split(step), strict=True):
-        total += _chunk(z.to(statistics_dtype(z)) / temperature, t[:, None], a, subsets)
-    return total.cpu()
+    parts = [
+        _chunk(z.to(statistics_dtype(z)) / temperature, t[:, None], subsets)
+        for z, t in zip(logits.split(step), targets.split(step), strict=True)
+    ]
+    return torch.cat(parts).cpu()
+
+
+def weighted(
+    sums: Float[Tensor, "*answers 6"], advantages: Float[Tensor, "*answers"]
+) -> Float[Tensor, "*answers 6"]:
+    """Return sums of `token_terms` for the advantages that their tokens really have."""
+    a = advantages.to(sums)
+    one = torch.ones_like(a)
+    return sums * torch.stack([one, one, one, a, one, a.square()], -1)
 
 
 def _chunk(
-    z: Float[Tensor, "rows vocab"],
-    targets: Int[Tensor, "rows 1"],
-    advantages: Tensor,
-    subsets: Sequence[Subset],
-) -> Float[Tensor, "subsets 6"]:
-    """Return the sums of `token_sums` for a few rows of logits divided by the temperature."""
+    z: Float[Tensor, "rows vocab"], targets: Int[Tensor, "rows 1"], subsets: Sequence[Subset]
+) -> Float[Tensor, "rows subsets 6"]:
+    """Return the terms of `token_terms` for a few rows of logits divided by the temperature."""
     y = (z - z.amax(-1, keepdim=True)).clamp_(min=FLOOR)
     e = y.exp()
     whole = e.sum(-1, keepdim=True)
     p = e / whole
-    at_target = p.gather(-1, targets)[:, 0]
-    size = advantages.square() * (1 - 2 * at_target + p.square().sum(-1))
-    rows = []
+    size = 1 - 2 * p.gather(-1, targets)[:, 0] + p.square().sum(-1)
+    of_subsets = []
     for subset in subsets:
         cut = cut_of(subset, z)
         kept = e if cut is None else e * cut.weights(z)
@@ -103,13 +108,13 @@ def _chunk(
         g = log_q.add_(entropy[:, None]).mul_(q).neg_()
         slope = g.gather(-1, targets)[:, 0] - (p * g).sum(-1)
         left_out = (1 - (mass / whole)[:, 0]).clamp(min=0) if cut is not None else torch.zeros_like(entropy)
-        columns = torch.ones_like(entropy), entropy, left_out, advantages * slope, g.square().sum(-1), size
-        rows.append(torch.stack([x.double().sum() for x in columns]))
-    return torch.stack(rows)
+        columns = torch.ones_like(entropy), entropy, left_out, slope, g.square().sum(-1), size
+        of_subsets.append(torch.stack(columns, -1).double())
+    return torch.stack(of_subsets, 1)
 
 
 def reading(sums: Float[Tensor, "prompts 6"]) -> Reading:
-    """Return the figures that follow from the `token_sums` of each prompt.
+    """Return the figures that follow from the sums of each prompt (`weighted`).
 
     Raises:
         InputError: for fewer than two prompts, or if there is no entropy left to push.

@@ -17,10 +17,12 @@ from aent.policies.prefill import shared_prompts
 from aent.policies.sampling import (
     PROMPTS_WITH_TEXTS,
     SAMPLES_WITH_TEXTS,
+    Place,
     Progress,
     Prompt,
     Sample,
     Sampling,
+    Watch,
     check_lengths,
     encode,
     plan_batches,
@@ -37,6 +39,7 @@ def generate(
     sampling: Sampling | None = None,
     *,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> list[Sample]:
     """Sample answers to every prompt, in the order of the prompts.
 
@@ -54,13 +57,14 @@ def generate(
         prompts: texts, or lists of messages with ``role`` and ``content``.
         sampling: the settings; None takes the defaults of `Sampling`.
         progress: called with how many answers are done and how many there will be.
+        watch: sees the logits and the token of every step.
 
     Raises:
         InputError: if a prompt is empty, or a prompt and its answer do not fit the model's context.
     """
     sampling = sampling or Sampling()
     answers: list[Sample] = []
-    batches = TransformersSampler(model, tokenizer).batches(prompts, sampling)
+    batches = TransformersSampler(model, tokenizer).batches(prompts, sampling, watch=watch)
     with closing(batches):  # restores the model's mode and settings after an interruption
         for batch in batches:
             answers += batch
@@ -87,7 +91,11 @@ class TransformersSampler:
         return self.policy.device
 
     def batches(
-        self, prompts: Sequence[Prompt], sampling: Sampling, first: int = 0
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        first: int = 0,
+        watch: Watch | None = None,
     ) -> Generator[list[Sample]]:
         """Yield the answers of `generate` batch by batch, starting at batch `first`.
 
@@ -105,7 +113,7 @@ class TransformersSampler:
                 if index < first:
                     continue
                 with _seeded(sampling.seed, index, model.device):
-                    answers = _draw(model, [encoded[prompt] for prompt, _ in batch], settings)
+                    answers = _draw(model, batch, [encoded[prompt] for prompt, _ in batch], settings, watch)
                 texts = tokenizer.batch_decode([ids for ids, _ in answers], skip_special_tokens=True)
                 yield [
                     Sample(*place, text, ids, nats, _texts_to_keep(tokenizer, ids, *place))
@@ -149,8 +157,37 @@ class _EntropyMeter:
         return logits
 
 
+class _Watched:
+    """A logits processor that changes nothing and shows every step to a `Watch` once it has its tokens."""
+
+    def __init__(self, watch: Watch, places: Sequence[Place], ends: Tensor):
+        self.watch, self.places, self.ends = watch, places, ends
+        self.running = torch.arange(len(places))
+        """Rows whose answers have not ended."""
+        self.logits: Tensor | None = None
+
+    def __call__(
+        self, tokens: Int[Tensor, "batch length"], logits: Float[Tensor, "batch vocab"]
+    ) -> Float[Tensor, "batch vocab"]:
+        self.show(tokens)
+        self.logits = logits
+        return logits
+
+    def show(self, tokens: Int[Tensor, "batch length"]) -> None:
+        """Show the last step, whose tokens are the last column."""
+        if self.logits is not None and len(self.running):
+            drawn = tokens[self.running, -1]
+            places = [self.places[row] for row in self.running.tolist()]
+            self.watch(places, self.logits[self.running], drawn)
+            self.running = self.running[~torch.isin(drawn.cpu(), self.ends)]
+
+
 def _draw(
-    model: Any, prompts: Sequence[Int[Tensor, "length"]], settings: Any
+    model: Any,
+    places: Sequence[Place],
+    prompts: Sequence[Int[Tensor, "length"]],
+    settings: Any,
+    watch: Watch | None,
 ) -> list[tuple[list[int], list[float]]]:
     """Return the token ids and their entropies of one answer per prompt."""
     padded = pad_sequence(
@@ -160,18 +197,22 @@ def _draw(
     width = padded.shape[1]
     mask = torch.arange(width) >= width - lengths[:, None]
     meter = _EntropyMeter(settings.temperature if settings.do_sample else 0.0)
+    ends = torch.tensor(settings.eos_token_id or [], dtype=torch.long)
+    watched = None if watch is None else _Watched(watch, places, ends)
     with fast_drawing(), shared_prompts(model):
         tokens: Tensor = model.generate(
             input_ids=padded.to(model.device),
             attention_mask=mask.long().to(model.device),
             generation_config=settings,
-            logits_processor=[meter],
+            logits_processor=[meter] if watched is None else [meter, watched],
         )
+    if watched is not None:
+        watched.show(tokens)
     tokens = tokens[:, width:].cpu()
-    ended = torch.isin(tokens, torch.tensor(settings.eos_token_id or [], dtype=torch.long))
-    ends = torch.where(ended.any(1), ended.int().argmax(1) + 1, tokens.shape[1]).tolist()
+    ended = torch.isin(tokens, ends)
+    lengths = torch.where(ended.any(1), ended.int().argmax(1) + 1, tokens.shape[1]).tolist()
     entropy = torch.stack(meter.steps, dim=1).cpu()
-    rows = zip(tokens.tolist(), entropy.tolist(), ends, strict=True)
+    rows = zip(tokens.tolist(), entropy.tolist(), lengths, strict=True)
     return [(ids[:end], nats[:end]) for ids, nats, end in rows]
 
 

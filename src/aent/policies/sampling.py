@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from aent.errors import InputError
 
@@ -13,6 +15,13 @@ Prompt = str | Sequence[Mapping[str, str]]
 
 Progress = Callable[[int, int], None]
 """Called with how many answers are done and how many there will be."""
+
+Place = tuple[int, int]
+"""Which prompt an answer belongs to, and which of its samples it is."""
+
+Watch = Callable[[Sequence[Place], Float[Tensor, "rows vocab"], Int[Tensor, " rows"]], None]
+"""Called for every step of a batch with the answers that have not ended, their logits before temperature,
+top-p and top-k, and the tokens drawn."""
 
 PROMPTS_WITH_TEXTS, SAMPLES_WITH_TEXTS = 8, 4
 """Token texts are kept for this many samples of each of this many prompts, from the first."""
@@ -99,7 +108,7 @@ class Sampler(Protocol):
         ...
 
 
-def plan_batches(prompts: int, sampling: Sampling) -> list[list[tuple[int, int]]]:
+def plan_batches(prompts: int, sampling: Sampling) -> list[list[Place]]:
     """Return (prompt, sample) of every answer to draw, in batches."""
     answers = [(prompt, sample) for prompt in range(prompts) for sample in range(sampling.samples)]
     return [answers[i : i + sampling.batch_size] for i in range(0, len(answers), sampling.batch_size)]
