@@ -69,11 +69,11 @@ class Tokens:
     ref_logp: Float[Tensor, "batch tokens"] | None = None
     """Log-probability under the reference policy; None if the host keeps none (``beta`` is 0)."""
     group_reward: Float[Tensor, " batch"] | None = None
-    """Mean reward of the completion's group; None if rollouts are not grouped."""
+    """Mean reward of the completion's group, for `Method.needs_group_reward`; None without groups."""
     solved: Float[Tensor, " batch"] | None = None
     """`group_reward` rescaled to 0-1 between the worst and the best reward of the batch of rollouts.
 
-    With rewards that only say right or wrong, this is the share of the group that is right.
+    None where `group_reward` is. With rewards that only say right or wrong, this is the share of the group that is right.
     """
     remaining: float = 1.0
     """Share of the training that is left: 1 before the first step, 0 after the last."""
@@ -153,6 +153,8 @@ class Method:
     """Whether the method acts on the clipping of single tokens, so that the algorithm must clip them."""
     needs_old_entropy: bool = False
     """Whether the method reads `Tokens.old_entropy`."""
+    needs_group_reward: bool = False
+    """Whether the method reads `Tokens.group_reward` or `Tokens.solved`, which cost an exchange in verl."""
     paper: Paper | None = None
 
     def __post_init__(self) -> None:

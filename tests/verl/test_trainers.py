@@ -147,6 +147,16 @@ def test_the_loss_is_told_how_well_each_prompt_is_solved(make, queue):
     assert queue["advantages"] == "verl's"
 
 
+def test_a_method_that_asks_for_neither_rewards_nor_groups_exchanges_nothing(make, queue, monkeypatch):
+    def get(**_):
+        raise AssertionError("an exchange that no part of the method needs")
+
+    monkeypatch.setattr(tq, "kv_batch_get", get)
+    make("aent", "actor_rollout_ref.rollout.n=2")._compute_advantage(BATCH, {})
+    assert queue["advantages"] == "verl's"
+    assert not any(name.startswith("aent_") for name in queue)
+
+
 def test_verls_estimator_sees_changed_rewards_and_verls_log_the_true_ones(make, queue):
     true = queue["rm_scores"].values().tolist()
     trainer = make("unlikeliness", "actor_rollout_ref.rollout.n=2")

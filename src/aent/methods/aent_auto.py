@@ -32,6 +32,7 @@ def aent_auto() -> Method:
         token_advantages=unsolved_advantages,
         bonus=unsolved_bonus,
         controller=Track(),
+        needs_group_reward=True,
         paper=AENT,
     )
 

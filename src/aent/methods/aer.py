@@ -51,6 +51,7 @@ def aer(*, coef: float, lr: float, easy: float, hard: float, share: float = 0.4)
         name="aer",
         bonus=partial(bonus_by_difficulty, easy=easy, hard=hard),
         controller=Share(coef=coef, share=share, lr=lr),
+        needs_group_reward=True,
         paper=AER,
     )
 

@@ -39,6 +39,7 @@ def stacked(methods: Sequence[Method]) -> Method:
             "measure": controlled.measure,
             "needs_clip": any(m.needs_clip for m in methods),
             "needs_old_entropy": any(m.needs_old_entropy for m in methods),
+            "needs_group_reward": any(m.needs_group_reward for m in methods),
             "paper": controlled.paper,
         }
     )

@@ -83,7 +83,7 @@ class RolloutScores:
         if self.method.needs_old_entropy and ("old_per_token_logps" in output or OLD_LOGP in output):
             output[OLD_ENTROPY] = self._old_entropy
         rewards = self.grouped()
-        if rewards.size(1) > 1:
+        if self.method.needs_group_reward and rewards.size(1) > 1:
             known = filled(rewards)
             output[GROUP_REWARD] = self._local(known.mean(1, keepdim=True).expand_as(known))
             output[SOLVED] = self._local(solved(known))

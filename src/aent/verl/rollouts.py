@@ -94,8 +94,8 @@ class RolloutScores:
         return cls(method, Rows.of(batch.keys, batch.tags), fields, size)
 
     def columns(self) -> dict[str, Tensor]:
-        """Return what the loss is told of each row; nothing if every prompt has one rollout."""
-        if self.size < 2:
+        """Return what the loss is told of each row, if the method reads it and there are groups."""
+        if self.size < 2 or not self.method.needs_group_reward:
             return {}
         count = self.rows.prompt.bincount().clamp(min=1)
         means = torch.zeros(len(count)).index_add(0, self.rows.prompt, self.rewards) / count

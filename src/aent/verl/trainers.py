@@ -59,18 +59,19 @@ class AEntMixin:
     # Once per batch of rollouts
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        if not self.method.parts:
+        method = self.method
+        if not (method.rewards or method.group_advantages or method.needs_group_reward):
             return super()._compute_advantage(batch, metrics)  # type: ignore[misc]
         from aent.verl.rollouts import RolloutScores, put
 
         host: Any = self
-        scores = RolloutScores.read(self.method, batch, host.config.actor_rollout_ref.rollout.n)
+        scores = RolloutScores.read(method, batch, host.config.actor_rollout_ref.rollout.n)
         fields = scores.columns()
-        if self.method.rewards:
+        if method.rewards:
             fields["rm_scores"] = scores.scores  # back again after the estimator: verl logs them
             put(batch, {"rm_scores": scores.changed_scores()})
         batch = super()._compute_advantage(batch, metrics)  # type: ignore[misc]
-        if self.method.group_advantages:
+        if method.group_advantages:
             fields["advantages"] = scores.advantages()
         return put(batch, fields)
 
