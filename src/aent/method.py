@@ -73,7 +73,8 @@ class Tokens:
     solved: Float[Tensor, " batch"] | None = None
     """`group_reward` rescaled to 0-1 between the worst and the best reward of the batch of rollouts.
 
-    None where `group_reward` is. With rewards that only say right or wrong, this is the share of the group that is right.
+    None where `group_reward` is. With rewards that only say right or wrong, this is the share of the group
+    that is right.
     """
     remaining: float = 1.0
     """Share of the training that is left: 1 before the first step, 0 after the last."""
