@@ -202,3 +202,13 @@ def test_rows_in_order():
 @pytest.mark.parametrize("subset", [TopK(k=7), TopK(k=9), TopP(mass=1), Fraction(drop=0)], ids=repr)
 def test_what_keeps_every_token_does_not_cut(subset):
     assert subset.cut(torch.arange(7.0)[None]) is None
+
+
+def test_thresholds_near_the_end_of_what_is_sampled():
+    """Of 256 samples, four standard deviations above rank 239 (k = 1,088) is exactly the end."""
+    row = torch.randn(1, 1 << 14, generator=torch.Generator().manual_seed(2))
+    ordered = row.sort(descending=True).values[0]
+    for kept in range(1024, 1216, 4):
+        cut = TopK(k=kept).cut(row)
+        assert cut is not None
+        assert cut.threshold.item() == ordered[kept - 1]
