@@ -28,7 +28,8 @@ def _shape(step: Any, place: Place) -> Any:
 
 
 def _options(place: Place, steps: int) -> argparse.Namespace:
-    return argparse.Namespace(device="cpu" if place.dry else "cuda", clock="wall", steps=steps, rounds=0)
+    device = "cpu" if place.dry else "cuda"
+    return argparse.Namespace(device=device, clock="wall", steps=steps, rounds=0, model=None)
 
 
 def grpo(place: Place) -> Iterator[Figure]:
