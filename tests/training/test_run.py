@@ -80,8 +80,9 @@ def test_a_full_disk_ends_the_run_with_a_message(workplace, policy, capsys, monk
         SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
         RuntimeError("[enforce fail at inline_container.cc:664] . PytorchStreamWriter failed writing file"),
         RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 640 vs 598"),
+        RuntimeError("basic_ios::clear: iostream error"),
     ],
-    ids=["safetensors", "torch.save", "torch.save, at its end"],
+    ids=["safetensors", "torch.save", "torch.save, at its end", "torch.save, when it closes the file"],
 )
 def test_a_disk_full_of_checkpoints_is_a_message_too(raised, workplace, policy, capsys, monkeypatch):
     """What the two libraries raise when a checkpoint does not fit."""

@@ -28,7 +28,7 @@ from aent.training.checks import check_length, check_packages
 from aent.training.interrupts import GracefulStop
 from aent.trl.algorithms import classes
 
-DISK_FULL = ("No space left", "PytorchStreamWriter failed", "inline_container.cc")
+DISK_FULL = ("No space left", "PytorchStreamWriter failed", "inline_container.cc", "basic_ios::clear")
 """Parts of what safetensors and torch.save say when a file does not fit."""
 
 
