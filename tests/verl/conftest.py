@@ -1,8 +1,10 @@
 """The tests of this folder need verl, which lives in an environment of its own: ``make test-verl``."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +34,17 @@ def pytest_collection_modifyitems(items):
     """The file that takes longest goes first, so that two processes end together."""
     if INSTALLED:
         items.sort(key=lambda item: item.path.name != "test_training.py")
+
+
+@pytest.fixture
+def folder():
+    """A folder with the toy; its path is short, since Ray puts sockets into it."""
+    from verl_on_cpu import toy
+
+    place = Path(tempfile.mkdtemp(prefix="aent-"))
+    toy.write(place)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
