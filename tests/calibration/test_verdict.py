@@ -57,6 +57,12 @@ def test_an_uncertain_pull_counts_as_the_most_it_may_be():
     assert "by 0.27 % of the most that the pull may be (it is not clearly different from 0)" in coefficients
 
 
+def test_large_shares_have_no_exponent():
+    """.009 * .04 = 3.6e-4 is 360 % of a pull of 1e-4."""
+    _, coefficients = verdict({"full": reading(pull=(-0.0001, 0.00001))}, "full")
+    assert "its range 0.0006 to 0.009 by 24 to 360 %" in coefficients
+
+
 @pytest.mark.parametrize("subset", ["full", "drop-33"])
 def test_without_rewards_there_is_nothing_to_compare_with(subset):
     still = {name: reading(pull=(0.0, 0.0)) for name in READINGS}

@@ -53,10 +53,15 @@ def _coefficients(reading: Reading) -> str:
     )
     moved = "moves" if shares[-1] >= 100 * NOTICED else "moves nothing that would be noticed"
     judged = (
-        f"The paper's coefficient {moved} here: {first:g} changes the entropy by {shares[1]:.2g} % {what}, "
-        f"its range {low:g} to {high:g} by {shares[0]:.2g} to {shares[2]:.2g} %."
+        f"The paper's coefficient {moved} here: {first:g} changes the entropy by {_two(shares[1])} % {what}, "
+        f"its range {low:g} to {high:g} by {_two(shares[0])} to {_two(shares[2])} %."
     )
     return (
-        f"{judged} As gradients in the logits, these bonuses have {sizes[0]:.2g}, {sizes[1]:.2g} and "
-        f"{sizes[2]:.2g} % of the length of the policy gradient.\n"
+        f"{judged} As gradients in the logits, these bonuses have {_two(sizes[0])}, {_two(sizes[1])} and "
+        f"{_two(sizes[2])} % of the length of the policy gradient.\n"
     )
+
+
+def _two(number: float) -> str:
+    """Return a number with two digits, without an exponent where it is large."""
+    return f"{float(f'{number:.2g}'):g}"
