@@ -103,3 +103,11 @@ def test_nothing_there(tmp_path):
         read_log(tmp_path / "no")
     with pytest.raises(InputError, match=r"holds no metrics.jsonl, trainer_state.json"):
         read_log(tmp_path)
+
+
+def test_a_folder_of_run_folders_names_them(make_run, tmp_path):
+    for number in range(5):
+        make_run(f"runs/run-{number}")
+    shown = ", ".join(f"{tmp_path}/runs/run-{number}" for number in range(4))
+    with pytest.raises(InputError, match=f"it holds runs; give them by name: {shown}, ...$"):
+        read_log(tmp_path / "runs")

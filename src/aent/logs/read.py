@@ -64,6 +64,10 @@ def _of_folder(path: Path) -> tuple[Path, str, Sequence[Mapping[str, Any]]]:
             names = ", ".join(sorted(str(folder.relative_to(path)) for folder in folders))
             raise InputError(f"it holds the event files of several runs; give one of {names}")
         return path, "TensorBoard", rows_of_events(events)
+    if runs := sorted(str(file.parent) for file in path.glob(f"**/{METRICS}")):
+        raise InputError(
+            f"it holds runs; give them by name: {', '.join(runs[:4])}{', ...' if runs[4:] else ''}"
+        )
     raise InputError(f"it holds no {METRICS}, {STATE} or {PATTERN}. Give {FORMS}")
 
 
