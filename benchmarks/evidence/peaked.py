@@ -69,7 +69,7 @@ class Bonus:
         return Band(coef=self.coef, low=low, high=high, lr=self.coef / 10, coef_min=0.0, coef_max=1.0)
 
 
-FAMILIES = tuple(Family(*parts) for parts in product(("exact", "sampled"), (1, 3), (0.0, 0.5)))
+FAMILIES = tuple(Family(g, h, d) for h, g, d in product((1, 3), ("sampled", "exact"), (0.5, 0.0)))
 GRIDS = {
     "bonus": [Bonus("bonus", coef) for coef in COEFS],
     "clamped": [Bonus("clamped", coef, drop) for coef in COEFS for drop in DROPS],
@@ -160,10 +160,10 @@ def expected(policy: Tensor, worth: Tensor) -> Tensor:
 
 
 class Rows:
-    """Finished simulations, reused for the same settings."""
+    """Finished simulations, reused for the same settings; the others are run, unless `frozen`."""
 
-    def __init__(self, path: Path):
-        self.path, self.rows = path, {}
+    def __init__(self, path: Path, *, frozen: bool):
+        self.path, self.frozen, self.rows = path, frozen, {}
         for line in path.read_text().split("\n")[:-1] if path.exists() else []:
             row = json.loads(line)
             self.rows[json.dumps(row["job"])] = row
@@ -172,6 +172,8 @@ class Rows:
         job = {"family": asdict(family), "step_size": step_size, "bonus": asdict(bonus), "seeds": list(seeds)}
         key = json.dumps(job)
         if key not in self.rows:
+            if self.frozen:
+                raise LookupError(f"{family} is not finished")
             row = {"job": job, **simulate(family, step_size, bonus, seeds), "versions": versions()}
             with self.path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
@@ -206,29 +208,55 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def outcome(rows: Rows, family: Family) -> dict[str, tuple[str, np.ndarray, float]]:
+    """Return, for each method, its setting in words, the final reward of each state, and the last entropy.
+
+    Raises:
+        LookupError: if `rows` is frozen and the family is not finished.
+    """
+    step_size, bonuses = choose(rows, family)
+    found = {}
+    for bonus in bonuses:
+        row = rows.get(family, step_size, bonus, SEEDS)
+        words = ", ".join([f"step {step_size:g}", *([says(bonus)] if bonus.coef else [])])
+        found[bonus.name] = (words, np.array(row["final"]), row["entropy"][-1])
+    return found
+
+
 def table(rows: Rows) -> str:
-    """Return the table of docs/study.md."""
-    names = ("gradient", "horizon", "decoy", "step size", "method", "setting", "reward", "gain over none")
-    lines = [f"| {' | '.join(names)} | entropy at the end |", "|---" * (len(names) + 1) + "|"]
-    ordered = []
+    """Return the table of docs/study.md, of the families that are finished."""
+    names = (
+        "gradient",
+        "horizon",
+        "decoy",
+        "method",
+        "setting",
+        "reward",
+        "gain over none",
+        "entropy at the end",
+    )
+    lines, ordered, missing = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"], [], []
     for family in FAMILIES:
-        step_size, bonuses = choose(rows, family)
-        plain = np.array(rows.get(family, step_size, bonuses[0], SEEDS)["final"])
-        means = {}
-        for bonus in bonuses:
-            row = rows.get(family, step_size, bonus, SEEDS)
-            final = np.array(row["final"])
-            means[bonus.name] = final
+        about = f"{family.gradient} | {family.horizon} | {family.decoy:g}"
+        try:
+            found = outcome(rows, family)
+        except LookupError:
+            missing.append(about)
+            continue
+        plain = found["none"][1]
+        for name, (words, final, entropy) in found.items():
             low, high = interval(final - plain)
-            gain = "" if bonus.name == "none" else f"{(final - plain).mean():+.3f} [{low:+.3f}, {high:+.3f}]"
-            about = f"{family.gradient} | {family.horizon} | {family.decoy:g} | {step_size:g} | {bonus.name}"
-            entropy = row["entropy"][-1]
-            lines.append(f"| {about} | {says(bonus)} | {final.mean():.3f} | {gain} | {entropy:.2f} |")
-        low, _ = interval(means["clamped"] - means["bonus"])
-        if low > 0 and means["bonus"].mean() >= plain.mean():
-            ordered.append(f"{family.gradient}, horizon {family.horizon}, decoy {family.decoy:g}")
-    found = "; ".join(ordered) or "none"
-    return "\n".join([*lines, "", f"Families with clamped > bonus (interval clear of 0) >= none: {found}."])
+            gain = "" if name == "none" else f"{(final - plain).mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+            lines.append(f"| {about} | {name} | {words} | {final.mean():.3f} | {gain} | {entropy:.2f} |")
+        better, _ = interval(found["clamped"][1] - found["bonus"][1])
+        if better > 0 and found["bonus"][1].mean() >= plain.mean():
+            ordered.append(about)
+    verdict = (
+        f"Clamped > bonus (interval clear of 0) >= none in {len(ordered)} of {len(FAMILIES) - len(missing)}"
+    )
+    return "\n".join(
+        [*lines, "", f"{verdict} families: {'; '.join(ordered) or '-'}. Not finished: {len(missing)}."]
+    )
 
 
 def main() -> None:
@@ -237,7 +265,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(table(Rows(options.results)))
+    rows = Rows(options.results, frozen=options.stage == "tables")
+    if not rows.frozen:
+        for family in FAMILIES:
+            outcome(rows, family)
+    print(table(rows))
 
 
 if __name__ == "__main__":
