@@ -96,3 +96,8 @@ def test_a_batch_without_bad_tokens_keeps_the_first_bounds():
 def test_bad_arguments_say_what_is_allowed(arguments, message):
     with pytest.raises(InputError, match=message):
         bapo(**arguments)
+
+
+def test_the_bounds_may_meet():
+    bapo(low=0.0, low_end=0.0, high=1.0, high_end=1.0)
+    bapo(low=1.0, low_end=1.0, high=1.2, high_end=1.2, balance=0.0)

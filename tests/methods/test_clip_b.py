@@ -77,3 +77,6 @@ def test_fewer_than_two_tokens_have_no_deviation():
 def test_bad_arguments_say_what_is_allowed():
     with pytest.raises(InputError, match=r"deviations=-1.0: give a finite number, at least 0"):
         clip_b(deviations=-1.0)
+    clip_b(deviations=0.0)
+    with pytest.raises(InputError, match=r"deviations=-0.5"):
+        clip_b(deviations=-0.5)
