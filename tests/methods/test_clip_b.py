@@ -53,8 +53,9 @@ def test_by_hand():
 
 
 def test_only_bad_tokens_below_the_mean_are_left_out():
-    good = replace(ONE, advantages=-ONE.advantages)
-    assert torch.equal(token_advantages(clip_b(), good), good.advantages)
+    for advantage in (0.0, 0.5, 1.0):
+        good = replace(ONE, advantages=torch.full_like(ONE.advantages, advantage))
+        assert torch.equal(token_advantages(clip_b(), good), good.advantages)
     above = replace(ONE, entropy=torch.cat([ONE.entropy[:, :20], torch.tensor([[4.0]])], 1))  # S = +0.27
     assert torch.equal(token_advantages(clip_b(), above), above.advantages)
 
