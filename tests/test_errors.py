@@ -1,5 +1,8 @@
 """Messages instead of stack traces."""
 
+import subprocess
+import sys
+
 import pytest
 
 from aent.errors import InputError, contradiction, exit_code, unknown
@@ -44,3 +47,16 @@ def test_unknown_names_come_with_the_known_ones_or_the_nearest():
 def test_a_contradiction_names_both_sides():
     message = str(contradiction("beta", 0.1, "algorithm 'dapo'", 0.0))
     assert message == "beta=0.1 was given, but algorithm 'dapo' sets beta=0.0; leave one out"
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    """``aent methods | head -1``: no message, and the exit code that a shell gives for SIGPIPE."""
+    code = (
+        "import sys; from aent.errors import exit_code\n"
+        "sys.exit(exit_code(lambda: [print('x' * 999) for _ in range(999)] and 0))"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    writer.stdout.readline()
+    writer.stdout.close()
+    assert (writer.wait(60), writer.stderr.read()) == (141, b"")
+    writer.stderr.close()

@@ -1,5 +1,6 @@
 """The one exception that aent raises for what a user handed in."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -23,6 +24,9 @@ def exit_code(program: Callable[[], int]) -> int:
             f"error: {error}. The extras of aent bring what its commands need; in the repository: "
             "pip install -e '.[all]'"
         )
+    except BrokenPipeError:  # the reader, for instance head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered
+        return 141  # 128 + SIGPIPE, as a shell reports it
     except OSError as error:
         return _fail(f"error: {error}. What was written before is kept")
     except KeyboardInterrupt:
