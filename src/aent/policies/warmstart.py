@@ -99,7 +99,8 @@ def check_demonstrations(task: Task) -> Demonstrated:
         lacks = [part for part in ("alphabet", "max_length", "demonstrations") if not hasattr(task, part)]
         raise InputError(
             f"task {task.name!r} has no demonstrations to warm-start on (it lacks {', '.join(lacks)}); use "
-            "countdown, chain, lists or reasoning-gym, or start from a model: aent train --model_name_or_path M"
+            "countdown, chain, lists or reasoning-gym, or start from a model: "
+            "aent train --model_name_or_path M"
         )
     return task
 
