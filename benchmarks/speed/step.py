@@ -271,6 +271,8 @@ def main() -> None:
                 figures |= {f"/ {base}": quantiles(values[part] / seconds[base][part]) for base in bases}
                 table.add_row(name, *map(shown, figures.values()))
                 row = {**vars(options), **shape._asdict(), "vocab": vocab, "run": name, "of": of_the_step}
+                if options.model:
+                    row |= {"shape": "pretrained", "model": Path(options.model).name}
                 with Path(__file__).with_suffix(".jsonl").open("a") as file:
                     file.write(json.dumps({**row, **figures, **made_with}) + "\n")
         Console(width=110).print(table)
