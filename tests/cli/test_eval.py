@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from aent.cli.main import main
 from aent.evaluation import PROTOCOLS, Journal, load_results
@@ -100,7 +102,7 @@ def test_other_weights_or_problems_are_other_evaluations(workplace, model, capsy
     assert "problems_sha256:" in capsys.readouterr().err
     rows.write_text(text)
     assert evaluate("--samples", "2") == 0
-    (workplace / "model/extra.safetensors").write_bytes(b"")
+    save_file({"weight": torch.zeros(1)}, workplace / "model/extra.safetensors")
     assert evaluate("--samples", "2") == 1
     assert "weights:" in capsys.readouterr().err
 
