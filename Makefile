@@ -22,7 +22,7 @@ test: $(VENV)/.dev
 
 # verl cannot live with the pinned transformers, so it has an environment of its own; see docs/verl.md.
 test-verl: $(VERL)/.dev
-	$(VERL)/bin/python -m pytest tests/verl -n 2 --dist loadfile -W ignore
+	$(VERL)/bin/python -m pytest tests/verl -n 2 --dist loadfile --no-loadscope-reorder -W ignore
 
 # The same loop with vLLM's own server on the CPU in place of transformers' generate.
 test-verl-vllm: $(VERL)-vllm/.vllm
