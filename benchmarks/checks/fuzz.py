@@ -8,9 +8,11 @@ does the same with a small budget.
 """
 
 import argparse
+import atexit
 import contextlib
 import json
 import os
+import shutil
 import struct
 import sys
 import tempfile
@@ -62,8 +64,10 @@ def bytes_like(draw: Any, corpus: Sequence[bytes]) -> bytes:
 
 @cache
 def folder() -> Path:
-    """Return a folder for the files of this process."""
-    return Path(tempfile.mkdtemp(prefix="aent-fuzz-"))
+    """Return a folder for the files of this process, which goes when it ends."""
+    place = Path(tempfile.mkdtemp(prefix="aent-fuzz-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
 
 
 def written(name: str, data: str | bytes) -> Path:
