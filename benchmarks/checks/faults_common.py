@@ -3,18 +3,26 @@
 import json
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
+from unittest.mock import patch
 
 TASK = ("--task", "chain", "--task.steps", "2")
 SMALL = ("--hidden-size", "32", "--layers", "1", "--vocab-size", "64", "--batch-size", "32")
 SHORT = ("--per_device_train_batch_size", "32", "--num_generations", "8", "--logging_steps", "1",
          "--save_steps", "3", "--max_steps", "8", "--learning_rate", "1e-3", "--method", "aent",
          "--method.warmup", "0", "--evaluation.problems", "16", "--evaluation.samples", "4")  # fmt: skip
+COMPARED = ("--methods", "none,aent", "--seeds", "3", "--jobs", "1", "--per_device_train_batch_size", "16",
+            "--num_generations", "4", "--logging_steps", "1", "--save_steps", "2", "--max_steps", "4",
+            "--learning_rate", "1e-3", "--evaluation.problems", "8", "--evaluation.samples", "4")  # fmt: skip
 CLOCK = ("step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", "seconds")
 """What no two runs have in common."""
 
@@ -108,6 +116,63 @@ class Child:
         return Ended(code=os.waitstatus_to_exitcode(status), text=text, seconds=seconds)
 
 
+class ForkedRun:
+    """A run of a comparison as a fork, which need not import torch again; takes the place of a Popen."""
+
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], stdout: IO[bytes], **_: Any):
+        readable, self._writable = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._be(argv[3:], env, readable, stdout.fileno())
+        os.close(readable)
+
+    def _be(self, words: Sequence[str], env: Mapping[str, str], readable: int, log: int) -> None:
+        code = 70
+        try:
+            os.setpgid(0, 0)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for mine, theirs in ((0, readable), (1, log), (2, log)):
+                os.dup2(theirs, mine)
+            os.closerange(3, 1000)  # among them the lock of the comparison
+            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+            os.environ.update(env)
+            from aent.errors import exit_code
+            from aent.training.train import train
+            from aent.training.worker import _end_with_parent
+
+            threading.Thread(target=_end_with_parent, daemon=True).start()
+            code = exit_code(lambda: train(list(words)))
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code."""
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self._writable)
+        return os.waitstatus_to_exitcode(status)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, if the run has not ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+def fork_runs() -> None:
+    """Let a comparison in this process fork its runs, instead of starting Python for each."""
+    from aent.training import workers
+
+    stand_in = SimpleNamespace(Popen=ForkedRun, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
+    patch.object(workers, "subprocess", stand_in).start()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where the checks work."""
@@ -136,6 +201,11 @@ class Place:
         sizes = ["--problems", "64", "--samples", "4", "--batch-size", "8"]
         return ["eval", "--model", str(self.policy), *TASK, *sizes, "--output", str(self.folder / name)]
 
+    def compare(self, name: str) -> list[str]:
+        """Return the words of a small comparison."""
+        model = ["--model_name_or_path", str(self.policy), *TASK, *COMPARED]
+        return ["compare", "countdown", *model, "--output_dir", str(self.folder / name)]
+
     def prepare(self) -> None:
         """Make the policy, and import everything that forked commands will need."""
         from aent.cli.main import main
@@ -144,13 +214,22 @@ class Place:
             words = ["warmstart", "--output", str(self.policy), *TASK, "--demonstrations", "4000", *SMALL]
             assert main(words) == 0
         import jinja2  # noqa: F401
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
         from transformers import LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: F401
         from trl import GRPOTrainer  # noqa: F401
 
+        import aent.calibration.calibrate
         import aent.cli.eval
+        import aent.ops.backends.native_kernels
+        import aent.report.page
         import aent.training.compare
         import aent.training.train
         import aent.trl  # noqa: F401
+
+        figure = Figure()
+        figure.suptitle("Fonts are looked for once")
+        FigureCanvasAgg(figure).draw()
 
 
 def trained(run: Path) -> Mapping[str, Any]:

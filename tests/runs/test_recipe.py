@@ -1,7 +1,7 @@
 import pytest
 
 from aent import InputError
-from aent.runs.recipe import dump_recipe, load_recipe, recipe_names
+from aent.runs.recipe import dump_recipe, load_recipe, recipe_names, whole_yaml
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -71,9 +71,16 @@ def test_what_cannot_be_meant_is_named(content, message, tmp_path):
         load_recipe(str(tmp_path / "mine.yaml"))
 
 
-def test_a_recipe_that_was_cut_short_is_noticed_at_every_length(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        dump_recipe(load_recipe("words")),
+        whole_yaml("The method section of a recipe.", {"method": {"name": "aent", "low": 0.15}}),
+    ],
+    ids=["recipe", "section"],
+)
+def test_a_recipe_that_was_cut_short_is_noticed_at_every_length(tmp_path, text):
     """Most of its beginnings are valid YAML, and would be another recipe."""
-    text = dump_recipe(load_recipe("words"))
     for length in range(len(text)):
         (tmp_path / "cut.yaml").write_text(text[:length])
         with pytest.raises(InputError):

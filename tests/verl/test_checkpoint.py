@@ -34,3 +34,12 @@ def test_a_path_given_by_the_user_wins_over_the_latest(tmp_path, monkeypatch):
 def test_a_checkpoint_of_another_trainer_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"has no aent\.json: it was not written by one of aent's trainers"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 20, -2])
+def test_a_state_that_was_cut_short_is_refused(tmp_path, length):
+    save(tmp_path, {"method": "aent", "controller": {"coef": 0.01}})
+    file = tmp_path / "aent.json"
+    file.write_text(file.read_text()[:length])
+    with pytest.raises(InputError, match=r"aent\.json is damaged: .*Resume from an earlier checkpoint"):
+        load(tmp_path)

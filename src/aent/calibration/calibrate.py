@@ -18,6 +18,7 @@ from aent.policies.load import load_model, loading_options
 from aent.policies.sampling import Sampling
 from aent.progress import counter, hush, progress_bar
 from aent.records import write
+from aent.runs.recipe import whole_yaml
 from aent.spec import dump_yaml
 from aent.training.prepare import prepare, read_request
 from aent.training.run import Run
@@ -72,7 +73,7 @@ def calibrate(
     for line in advice(block, flags):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if output is not None:
-        write(output, _section(block))
+        write(output, whole_yaml("The method section of a recipe.", {"method": dict(block)}))
 
 
 def check_options(run: Run) -> None:

@@ -17,8 +17,8 @@ OPTIONAL = ("policy", "evaluation")
 """The sections that can be switched off."""
 OFF = (None, False, "no", "off", "none")
 """What switches them off."""
-DUMPED, END = "# The recipe of a run. Its last line is three dots.\n---\n", "...\n"
-"""The first and last lines of a recipe that `dump_recipe` wrote."""
+BEGIN, END = " Its last line is three dots.\n---\n", "...\n"
+"""How the first and the last lines of a file end that `whole_yaml` wrote."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def load_recipe(name: str) -> Recipe:
         text = _text(Path(name))
     else:
         raise unknown("recipe", name, recipe_names(), "A path to a .yaml file works too.")
-    if text.startswith(DUMPED) and not text.endswith(END):
+    if _was_whole(text) and not text.endswith(END):
         raise InputError(
             f"recipe {name!r} is cut short: its last line is not '...'. Restore the file, or start a new run"
         )
@@ -100,7 +100,18 @@ def load_recipe(name: str) -> Recipe:
 
 def dump_recipe(recipe: Recipe) -> str:
     """Return a recipe as YAML that `load_recipe` reads back; it notices if the end is missing."""
-    return DUMPED + dump_yaml(asdict(recipe)) + END
+    return whole_yaml("The recipe of a run.", asdict(recipe))
+
+
+def whole_yaml(title: str, sections: Mapping[str, Any]) -> str:
+    """Return sections of a recipe as YAML under a title; `load_recipe` notices if the end is missing."""
+    return f"# {title}{BEGIN}{dump_yaml(sections)}{END}"
+
+
+def _was_whole(text: str) -> bool:
+    """Whether `whole_yaml` wrote the beginning."""
+    comment, separator, _ = text.partition(BEGIN)
+    return bool(separator) and comment.startswith("#") and "\n" not in comment
 
 
 def _text(path: Path) -> str:

@@ -41,7 +41,7 @@ def load(folder: Path) -> dict[str, Any]:
     """Read the state of a checkpoint.
 
     Raises:
-        InputError: if the folder has none.
+        InputError: if the folder has none, or one that is not JSON.
     """
     path = folder / FILE
     if not path.is_file():
@@ -49,4 +49,10 @@ def load(folder: Path) -> dict[str, Any]:
             f"{folder} has no {FILE}: it was not written by one of aent's trainers. Resume with the trainer "
             "that wrote it, or start a new run from the checkpoint's weights"
         )
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged: {error}. Resume from an earlier checkpoint, or start a new run from this "
+            "one's weights"
+        ) from None
