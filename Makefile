@@ -10,7 +10,7 @@ TORCH  := torch==2.13.0
 # The interpreters that `make corners` resolves for.
 PYTHONS ?= $(PYTHON)
 
-.PHONY: train test test-verl test-verl-vllm lint bench gpu smollm corners docs notebook audit clean
+.PHONY: train test test-verl test-verl-vllm coverage lint bench gpu smollm corners docs notebook audit clean
 
 # Plain GRPO and AEnt side by side, from the same start. Once it is done it only shows the result again;
 # for another run: rm -r runs/compare-countdown
@@ -27,6 +27,16 @@ test-verl: $(VERL)/.dev
 # The same loop with vLLM's own server on the CPU in place of transformers' generate.
 test-verl-vllm: $(VERL)-vllm/.vllm
 	$(VERL)-vllm/bin/python -m pytest tests/verl/test_vllm.py -W ignore
+
+# Lines of src/aent that the tests of both environments run, in processes that they start as well.
+coverage: $(VENV)/.dev $(VERL)/.dev
+	$(PIP) install -q coverage==7.17.5
+	$(VERL)/bin/pip install -q coverage==7.17.5
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
+	$(VERL)/bin/coverage run -m pytest tests/verl -n 2 --dist loadfile --no-loadscope-reorder -W ignore
+	$(BIN)/coverage combine
+	$(BIN)/coverage report --skip-covered --fail-under=94
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
