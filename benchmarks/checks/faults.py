@@ -1,10 +1,11 @@
 """Faults, one after the other: does a run survive, and if it does not, does it say what to do?
 
     python benchmarks/checks/faults.py [GROUP ...] [--moments 20] [--seed 0] [--folder runs/faults]
-                                       [--rows benchmarks/checks/faults.jsonl]
+                                       [--rows benchmarks/checks/faults.jsonl] [--table]
 
 Groups: train, eval, compare, disk, rewards, numbers, files, soak; all of them if none is named. Each fault
 is a row of the JSONL file; a group that is run again replaces its rows. Prints a table: tried, survived.
+With --table, tries nothing and prints the table of the rows.
 """
 
 import argparse
@@ -40,7 +41,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/faults"))
     parser.add_argument("--rows", type=Path, default=Path(__file__).with_suffix(".jsonl"))
+    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
+    if options.table:
+        print(table(read(options.rows)))
+        return
     if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ENVIRONMENT})
     logging.disable(logging.INFO)
