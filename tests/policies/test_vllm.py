@@ -1,6 +1,5 @@
 """The calls to vLLM, against a module in its place: its names and types are those of vLLM's own source."""
 
-import json
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
@@ -11,11 +10,12 @@ import pytest
 import torch
 
 from aent.errors import InputError
-from aent.evaluation import EvalConfig, load_results, measure
+from aent.evaluation import EvalConfig, evaluate, load_results, measure
 from aent.policies.sampling import Sample, Sampling
 from aent.policies.tokenizer import character_tokenizer
 from aent.policies.vllm import load_vllm
 from aent.tasks import MathTask, load_task
+from aent.tasks.generated.generated import GeneratedTask
 
 INSTALLED = find_spec("vllm") is not None
 
@@ -149,41 +149,48 @@ def test_an_adapter_is_refused(sampler, tmp_path):
         load_vllm(str(tmp_path))
 
 
+MEASURE = """
+from pathlib import Path
+from aent.evaluation import EvalConfig, Journal, measure
+from aent.policies.vllm import load_vllm
+from aent.tasks import load_task
+
+sampler, task = load_vllm("model"), load_task("lists")
+greedy = EvalConfig(problems=6, samples=1, temperature=0, max_tokens=8)
+measure(sampler, task, greedy).save("greedy")
+sampled = EvalConfig(problems=6, samples=8, max_tokens=8, batch_size=8)
+measure(sampler, task, sampled, journal=Journal(Path("sampled"), 8))
+lines = Path("sampled/samples.jsonl").read_text().splitlines(keepends=True)
+Path("resumed").mkdir()
+Path("resumed/samples.jsonl").write_text("".join(lines[:20]))  # stopped in the middle of the third batch
+measure(sampler, task, sampled, journal=Journal(Path("resumed"), 8))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not INSTALLED, reason="vLLM is not installed here; docs/benchmarks.md says how")
 def test_vllm_itself_answers_as_transformers_does(tmp_path):
-    """Greedily the two write the same text; sampled answers differ, and vLLM's have seeds of their own."""
+    """Greedily the two write the same text. Sampled answers have their own seeds, so they can be resumed."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = character_tokenizer(load_task("lists").alphabet, 64)
+    task = load_task("lists")
+    assert isinstance(task, GeneratedTask)
+    tokenizer = character_tokenizer(task.alphabet, 64)
     shape = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "initializer_range": 0.3}
     ids = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0}
     torch.manual_seed(3)
     model = LlamaForCausalLM(LlamaConfig(vocab_size=64, num_attention_heads=4, **shape, **ids))
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
+    program = [sys.executable, "-c", MEASURE]  # in a process of its own: vLLM changes torch's settings
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    greedy, sampled, resumed = (load_results(tmp_path / name) for name in ("greedy", "sampled", "resumed"))
 
-    def answers(folder, backend, *flags):
-        command = [sys.executable, "-m", "aent.cli.main", "eval", "--model", "model", "--task", "lists"]
-        flags = ("--backend", backend, "--problems", "6", "--max-tokens", "8", "--output", folder, *flags)
-        done = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True, timeout=900)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return load_results(tmp_path / folder)
-
-    greedy = ("--temperature", "0", "--samples", "1")
-    ours, theirs = answers("ours", "transformers", *greedy), answers("theirs", "vllm", *greedy)
-    assert [r.completion for r in theirs.records] == [r.completion for r in ours.records]
+    ours = evaluate(model, tokenizer, task, EvalConfig(problems=6, samples=1, temperature=0, max_tokens=8))
+    assert [r.completion for r in greedy.records] == [r.completion for r in ours.records]
+    assert [r.length for r in greedy.records] == [r.length for r in ours.records]
     assert len({r.completion for r in ours.records}) > 1
-    assert theirs.metrics["length"] == ours.metrics["length"]
-    assert "entropy" not in theirs.metrics
-
-    settings = ("--samples", "8", "--batch-size", "8")
-    sampled = answers("sampled", "vllm", *settings)
-    texts = [r.completion for r in sampled.records]
-    assert len(set(texts)) > 24
-    file = tmp_path / "sampled" / "samples.jsonl"
-    lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(lines[:20]))  # stopped in the middle of the third batch
-    (tmp_path / "sampled" / "results.json").unlink()
-    assert [r.completion for r in answers("sampled", "vllm", *settings).records] == texts
-    assert json.loads((tmp_path / "sampled" / "settings.json").read_text())["backend"] == "vllm"
+    assert "entropy" not in greedy.metrics
+    assert len({r.completion for r in sampled.records}) > 24
+    assert [r.completion for r in resumed.records] == [r.completion for r in sampled.records]
