@@ -159,9 +159,10 @@ sampler, task = load_vllm("model"), load_task("lists")
 greedy = EvalConfig(problems=6, samples=1, temperature=0, max_tokens=8)
 measure(sampler, task, greedy).save("greedy")
 sampled = EvalConfig(problems=6, samples=8, max_tokens=8, batch_size=8)
+for name in ("sampled", "resumed"):
+    Path(name).mkdir()
 measure(sampler, task, sampled, journal=Journal(Path("sampled"), 8))
 lines = Path("sampled/samples.jsonl").read_text().splitlines(keepends=True)
-Path("resumed").mkdir()
 Path("resumed/samples.jsonl").write_text("".join(lines[:20]))  # stopped in the middle of the third batch
 measure(sampler, task, sampled, journal=Journal(Path("resumed"), 8))
 """
