@@ -244,7 +244,7 @@ def trained(run: Path) -> Mapping[str, Any]:
 def evaluated(folder: Path) -> Mapping[str, Any]:
     """Return the metrics of an evaluation and its answers."""
     results = json.loads((folder / "results.json").read_text("utf-8"))
-    return {"metrics": results["metrics"], "answers": (folder / "samples.jsonl").read_bytes()}
+    return {"metrics": results["metrics"], "answers": (folder / "samples.jsonl").read_bytes().splitlines()}
 
 
 def compared(folder: Path) -> list[Mapping[str, Any]]:

@@ -32,10 +32,12 @@ class Kind:
     agree: Callable[[Any, Any], bool] = eq
     """Whether the result is good, given the result without a cut."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    twice: bool = True
+    """Whether each file is cut at random and by its last byte, or in one of these ways."""
 
 
 def check(place: Place) -> Iterator[Row]:
-    """Cut each file at two places, and give what is left to every command that reads it."""
+    """Cut each file at one place or two, and give what is left to every command that reads it."""
     rng = random.Random(f"{place.seed} files")
     folders = {name: _prepared(place, name) for name in SETUPS}
     for kind in kinds(place):
@@ -65,12 +67,18 @@ def kinds(place: Place) -> list[Kind]:
 def _of_runs() -> Iterator[Kind]:
     result = partial(_of_folder, trained)
     stopped = partial(Kind, folder="stopped", words=("train", "--resume", FOLDER), result=result)
-    yield stopped(files=["config.yaml", "versions.json", *BEFORE, "checkpoint-5/*"])
+    yield stopped(files=["config.yaml", "versions.json", *BEFORE])
+    yield stopped(files=["checkpoint-5/*"], twice=False)
     yield stopped(files=["metrics.jsonl"], agree=_with_fewer_rows)
     state = ("diagnose", f"{FOLDER}/{STATE}", "--output", OUTPUT)
     yield Kind(folder="stopped", files=[STATE], words=state)
     done = partial(Kind, folder="done")
-    yield done(files=[*AFTER, "report.html", "training.png"], words=stopped.keywords["words"], result=result)
+    yield done(
+        files=[*AFTER, "report.html", "training.png"],
+        words=stopped.keywords["words"],
+        result=result,
+        twice=False,
+    )
     shown = ["config.yaml", "metrics.jsonl", "versions.json", *BEFORE, *AFTER, "report.html"]
     yield done(files=shown, words=("report", FOLDER, "--output", OUTPUT))
     yield done(files=["config.yaml", "metrics.jsonl"], words=("diagnose", FOLDER, "--output", OUTPUT))
@@ -80,16 +88,19 @@ def _of_policies(place: Place) -> Iterator[Kind]:
     model = ("--model", f"{FOLDER}/policy", *TASK)
     measure = ("eval", *model, "--problems", "4", "--samples", "2", "--output", OUTPUT)
     path = ("--model_name_or_path", f"{FOLDER}/policy", *TASK, *ONE_STEP)
-    calibrate = ("calibrate", *model, *FEW, "--output", OUTPUT)
+    calibrate = ("calibrate", *model, "--prompts", "4", "--samples", "4", "--output", OUTPUT)
     every = partial(Kind, folder="done", files=["policy/*"])
     yield every(words=measure, result=_answers)
-    yield every(words=("train", *path), result=_weights)
-    yield every(words=calibrate, result=_text)
+    yield every(words=("train", *path), result=_weights, twice=False)
+    weights = ["policy/model.safetensors", "policy/tokenizer.json"]
+    yield Kind(folder="done", files=weights, words=calibrate)
     yield Kind(folder="made", files=["policy/warmstart.json"], words=measure, result=_answers)
     yield Kind(folder="adapter", files=["policy/adapter_*"], words=measure, result=_answers)
     cache = {"AENT_CACHE": str(place.folder / "cut")}
     words = ("train", *CACHED, *ONE_STEP)
-    yield Kind(folder="cache", files=["policy-*/*"], words=words, result=_weights, environment=cache)
+    yield Kind(
+        folder="cache", files=["policy-*/*"], words=words, result=_weights, environment=cache, twice=False
+    )
 
 
 def _of_evaluations(place: Place) -> Iterator[Kind]:
@@ -101,13 +112,13 @@ def _of_evaluations(place: Place) -> Iterator[Kind]:
 
 def _of_comparisons(place: Place) -> Iterator[Kind]:
     run = "runs/none-grpo-3"
-    again = partial(Kind, folder="table", words=place.compare("cut"))
+    again = partial(Kind, folder="table", words=place.compare("cut"), twice=False)
     files = ["comparison.yaml", "comparison.json", "comparison.csv", "versions.json", "report.html", "*.png"]
     results = [f"{run}/{name}" for name in ("config.yaml", *BEFORE, *AFTER)]
     yield again(files=[*files, "logs/none-*", *results], result=partial(_of_folder, compared))
     yield again(files=[f"{run}/metrics.jsonl"])
     shown = ["comparison.yaml", "comparison.json", "versions.json", *results, f"{run}/metrics.jsonl"]
-    yield Kind(folder="table", files=shown, words=("report", FOLDER, "--output", OUTPUT))
+    yield Kind(folder="table", files=shown, words=("report", FOLDER, "--output", OUTPUT), twice=False)
 
 
 def _rest(place: Place) -> Iterator[Kind]:
@@ -127,7 +138,6 @@ STATE = "checkpoint-5/trainer_state.json"
 BATCH = ("--per_device_train_batch_size", "16", "--num_generations", "4", "--logging_steps", "1")
 ONE_STEP = (*BATCH, "--max_steps", "1", "--save_strategy", "no", "--evaluation", "null",
             "--output_dir", OUTPUT)  # fmt: skip
-FEW = (*BATCH, "--prompts", "8", "--samples", "4")
 CACHED = ("countdown", *TASK, "--policy.demonstrations", "200", "--policy.hidden_size", "32",
           "--policy.layers", "1", "--policy.vocab_size", "64", "--policy.epochs", "1")  # fmt: skip
 
@@ -148,10 +158,6 @@ def _answers(folder: Path, output: Path) -> Any:
 
 def _weights(folder: Path, output: Path) -> Any:
     return (output / "policy/model.safetensors").read_bytes()
-
-
-def _text(folder: Path, output: Path) -> Any:
-    return output.read_bytes()
 
 
 def _gains(folder: Path, output: Path) -> Any:
@@ -192,8 +198,8 @@ SETUPS: dict[str, Callable[[Place, str], list[str]]] = {
     "exported": lambda place, name: ["report", str(place.folder / "kept-done"), "--output",
                                      str(place.folder / "exported.html"), "--export",
                                      str(place.folder / name)],
-    "calibrated": lambda place, name: ["calibrate", "--model", str(place.policy), *TASK, *BATCH, "--prompts",
-                                       "8", "--samples", "4", "--output",
+    "calibrated": lambda place, name: ["calibrate", "--model", str(place.policy), *TASK, "--prompts",
+                                       "256", "--samples", "4", "--output",
                                        str(place.folder / name / "block.yaml")],
     "study": lambda place, name: _study(name, place),
 }  # fmt: skip
@@ -226,9 +232,8 @@ def _prepare(environment: Mapping[str, str]) -> None:
 
 def _output(place: Place, kind: Kind) -> Path:
     """Return the place for what a command writes: a file or a folder."""
-    return place.folder / (
-        "output.file" if kind.words[0] in ("report", "diagnose", "calibrate") else "output"
-    )
+    endings = {"report": ".html", "diagnose": ".png", "calibrate": ".yaml"}
+    return place.folder / f"output{endings.get(kind.words[0], '')}"
 
 
 def _run(place: Place, folder: Path, kind: Kind, cut: Callable[[Path], object] = lambda copy: None) -> Ended:
@@ -245,9 +250,10 @@ def _run(place: Place, folder: Path, kind: Kind, cut: Callable[[Path], object] =
 
 
 def _cut(place: Place, rng: random.Random, folder: Path, name: Path, kind: Kind, due: Any) -> Iterator[Row]:
-    """Cut one file at random, and by its last byte."""
+    """Cut one file at random, by its last byte, or both."""
     size = (folder / name).stat().st_size
-    for length in sorted({rng.randrange(size), size - 1}):
+    lengths = sorted({rng.randrange(size), size - 1})
+    for length in lengths if kind.twice else [rng.choice(lengths)]:
         ended = _run(place, folder, kind, lambda copy, to=length: os.truncate(copy / name, to))
         well = ended.code == 0 and (
             kind.result is None or kind.agree(kind.result(place.folder / "cut", _output(place, kind)), due)

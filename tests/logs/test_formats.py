@@ -51,6 +51,15 @@ def test_the_chart_of_two_runs_is_refused_by_name():
         rows_of_csv("Step,a - reward,b - reward\n1,2,3\n")
 
 
+def test_a_last_row_of_a_table_that_was_cut_short_is_left_out():
+    text = "step,entropy,reward\n1,0.84,0.25\n2,0.79,0.31\n"
+    whole = rows_of_csv(text)
+    for length in range(text.index("2,0.79"), text.index(",0.31")):
+        assert rows_of_csv(text[:length]) == whole[:1]
+    assert rows_of_csv(text[:-1]) == whole
+    assert rows_of_csv("step,entropy,reward\n1,0.84\n2,0.79,0.31\n")[0] == {**whole[0], "reward": None}
+
+
 def test_the_console_of_verl_among_other_lines():
     text = (
         "\x1b[36m(TaskRunner pid=71)\x1b[0m step:0 - val-core/x/acc/mean@1:0.5\n"

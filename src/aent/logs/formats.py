@@ -76,7 +76,8 @@ def rows_of_csv(text: str) -> list[Raw]:
     """Return the rows of a CSV file with a header.
 
     A chart of wandb exports columns like ``run-1 - train/reward``, with ``__MIN`` and ``__MAX`` beside each;
-    the name of the run and these two are dropped.
+    the name of the run and these two are dropped. So is a last row with fewer cells than the header: it was
+    cut short by a kill.
 
     Raises:
         InputError: if the columns belong to several runs.
@@ -88,7 +89,10 @@ def rows_of_csv(text: str) -> list[Raw]:
         raise InputError(
             f"it holds the columns of {len(runs)} runs ({', '.join(sorted(runs))}); export one run at a time"
         )
-    return [{name.rpartition(" - ")[2]: row[name] for name in names} for row in reader]
+    rows = list(reader)
+    if rows and None in rows[-1].values():
+        rows.pop()
+    return [{name.rpartition(" - ")[2]: row[name] for name in names} for row in rows]
 
 
 def rows_of_console(text: str) -> list[Raw]:
