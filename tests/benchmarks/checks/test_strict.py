@@ -1,6 +1,8 @@
 """The strict grader of `words` agrees with the task on answers, and not on what only looks like one."""
 
 import importlib.util
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,13 @@ FILE = Path(__file__).parents[3] / "benchmarks" / "checks" / "strict.py"
 
 @pytest.fixture(scope="module")
 def strict():
+    sys.path.insert(0, str(FILE.parent))
     spec = importlib.util.spec_from_file_location("strict", FILE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    sys.path.remove(str(FILE.parent))
     return module
 
 
@@ -64,7 +68,44 @@ def test_right_answers_are_worked_out_from_every_kind_of_question(strict, templa
     ],
 )
 def test_an_answer_ends_by_itself_and_with_the_number(strict, completion, length, passed):
-    assert strict.passes(record(completion, length=length), 32) is passed
+    assert strict.passes(record(completion, length=length), 32, {}) is passed
+
+
+@pytest.mark.parametrize(
+    ("completion", "gold", "passed"),
+    [
+        (r"So the answer is \boxed{\frac{1}{2}}.", "0.5", True),
+        (r"\boxed{1,234}", "1234", True),
+        (r"\boxed{7} or rather \boxed{8}", "7", False),
+        (r"Half of 14 is \boxed{7", "7", False),  # the box is not closed
+        (r"\boxed{x} = 7", "7", False),  # the box counts, not the number behind it
+        ("She earns $18.", "18", True),
+        ("18 eggs, so she earns 36", "18", False),
+        (r"\boxed{p - q}", "-q+p", True),
+    ],
+)
+def test_answers_of_mathematics_are_compared_by_the_second_grader(strict, completion, gold, passed):
+    asked = record(completion, question="Why?\n\nReason step by step.")
+    assert strict.passes(asked, 32, {"Why?": gold, "Who?": "1"}) is passed
+    assert not strict.passes(asked, 20, {"Why?": gold})  # cut off
+
+
+def test_gold_answers_are_those_of_the_file(strict, tmp_path, capsys):
+    rows = [{"question": "Why?", "answer": "3 * 4 is 12\n#### 12"}, {"problem": "Who?", "answer": "x"}]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert strict.read_gold(tmp_path / "gold.jsonl") == {"Why?": "12", "Who?": "x"}
+    (tmp_path / "one").mkdir()
+    answers = [
+        record("12", question="Why? Think."),
+        record("13", sample=1, score=1.0, question="Why? Think."),
+    ]
+    evaluation(answers, tmp_path / "one")
+    arguments = [str(tmp_path / "one"), "--gold", str(tmp_path / "gold.jsonl")]
+    assert strict.main(arguments) == 0
+    assert "paid but not passed: 1 of 1 paid; cut off: 0 of 2" in capsys.readouterr().out
+    (tmp_path / "gold.jsonl").write_text(json.dumps(rows[1]) + "\n")
+    assert strict.main(arguments) == 1
+    assert "holds 0 questions of the file" in capsys.readouterr().err
 
 
 def test_both_grades_of_a_run_and_its_answers(strict, tmp_path, capsys):
