@@ -35,7 +35,7 @@ class Arguments:
     """Folder for results and samples (default: eval-MODEL-TASK here, numbered). To resume an interrupted
     evaluation, give its folder again."""
     backend: Backend = "transformers"
-    """What samples the answers; vllm is faster and reports no entropy."""
+    """What samples the answers; vllm is faster on a GPU, and reports no entropy."""
     dtype: Dtype | None = None
     """The numbers the model is loaded with (default: as it was saved)."""
     config: Annotated[EvalConfig, tyro.conf.arg(name="")] = field(default_factory=EvalConfig)
