@@ -94,7 +94,8 @@ def _of_policies(place: Place) -> Iterator[Kind]:
     yield every(words=("train", *path), result=_weights, twice=False)
     weights = ["policy/model.safetensors", "policy/tokenizer.json"]
     yield Kind(folder="done", files=weights, words=calibrate)
-    yield Kind(folder="made", files=["policy/warmstart.json"], words=measure, result=_answers)
+    made = ["policy/warmstart.json", "policy/chat_template.jinja"]
+    yield Kind(folder="made", files=made, words=measure, result=_answers)
     yield Kind(folder="adapter", files=["policy/adapter_*"], words=measure, result=_answers)
     cache = {"AENT_CACHE": str(place.folder / "cut")}
     words = ("train", *CACHED, *ONE_STEP)
@@ -138,6 +139,7 @@ STATE = "checkpoint-5/trainer_state.json"
 BATCH = ("--per_device_train_batch_size", "16", "--num_generations", "4", "--logging_steps", "1")
 ONE_STEP = (*BATCH, "--max_steps", "1", "--save_strategy", "no", "--evaluation", "null",
             "--output_dir", OUTPUT)  # fmt: skip
+TEMPLATE = "{% for message in messages %}{{ message.role }}: {{ message.content }}{% endfor %}"
 CACHED = ("countdown", *TASK, "--policy.demonstrations", "200", "--policy.hidden_size", "32",
           "--policy.layers", "1", "--policy.vocab_size", "64", "--policy.epochs", "1")  # fmt: skip
 
@@ -213,6 +215,7 @@ def _prepared(place: Place, name: str) -> Path:
     folder.mkdir()
     if name == "made":
         shutil.copytree(place.policy, folder / "policy")
+        (folder / "policy/chat_template.jinja").write_text(TEMPLATE)
         return folder
     shutil.rmtree(place.folder / "made", ignore_errors=True)
     environment = {"AENT_CACHE": str(folder)} if name == "cache" else {}

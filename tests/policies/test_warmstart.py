@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,6 +66,21 @@ def test_a_policy_is_made_once(tmp_path, monkeypatch):
     assert (made[1], again[1]) == (False, True)
     assert made[0] == again[0]
     assert cached_policy(config, Countdown(max_target=50))[0] != made[0]
+
+
+def test_a_cached_policy_that_was_cut_short_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("AENT_CACHE", str(tmp_path))
+    config = Warmstart(vocab_size=64, demonstrations=64, **TINY)
+    folder, _ = cached_policy(config, TASK)
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    message = (
+        r"cached policy .*: model\.safetensors is cut short; remove this folder, and the next run makes it"
+    )
+    with pytest.raises(InputError, match=message):
+        cached_policy(config, TASK)
+    shutil.rmtree(folder)
+    assert cached_policy(config, TASK) == (folder, False)
 
 
 def test_an_interrupted_warm_start_leaves_no_half_policy(tmp_path, monkeypatch):

@@ -33,6 +33,22 @@ def test_a_file_that_is_cut_is_named(name, kept, folder):
     assert str(flaw(folder)).startswith(f"{name} ")
 
 
+TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'model' %}{% generation %}{{ m.content }} – {% endgeneration %}"
+    "{% else %}{{ m.role }}: {{ m.content }}{% continue %}{% endif %}{% endfor %}"
+)
+"""With the two extensions of transformers: `generation` blocks, and `continue`."""
+
+
+def test_a_chat_template_is_whole_only_at_its_full_length(tmp_path):
+    file, data = tmp_path / "chat_template.jinja", TEMPLATE.encode()
+    file.write_bytes(data)
+    assert flaw(tmp_path) is None
+    for length in range(3, len(data)):  # nothing, {, and {% within text are templates too
+        file.write_bytes(data[:length])
+        assert flaw(tmp_path) == "chat_template.jinja is not a complete template"
+
+
 @pytest.mark.parametrize("header", [b"[]", b'{"a": 3}', b'{"a": {"data_offsets": []}}', b"\xff\xfe{"])
 def test_a_safetensors_file_with_another_header_is_named(header, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)

@@ -74,6 +74,25 @@ def test_files_of_another_form_are_refused(text, message, tmp_path):
         load_entrants(str(tmp_path / "methods.yaml"))
 
 
+def test_settings_that_were_cut_short_are_noticed_at_every_length(tmp_path):
+    """Some of their beginnings are the settings of another comparison, with fewer flags."""
+    folder = ComparisonFolder(tmp_path)
+    folder.claim(comparison())
+    text = (tmp_path / "comparison.yaml").read_text()
+    for length in range(len(text)):
+        (tmp_path / "comparison.yaml").write_text(text[:length])
+        with pytest.raises(InputError):
+            folder.comparison  # noqa: B018
+
+
+def test_settings_of_earlier_versions_are_read(tmp_path):
+    folder = ComparisonFolder(tmp_path)
+    folder.claim(comparison())
+    text = (tmp_path / "comparison.yaml").read_text()
+    (tmp_path / "comparison.yaml").write_text(text.split("---\n")[1].removesuffix("...\n"))
+    assert folder.comparison == comparison()
+
+
 def test_a_folder_holds_one_comparison(tmp_path):
     folder = ComparisonFolder(tmp_path / "compared")
     folder.claim(comparison())

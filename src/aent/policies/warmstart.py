@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError, unknown
+from aent.policies.whole import flaw
 from aent.records import json_text, write
 from aent.tasks import Demonstrated, Task
 
@@ -114,12 +115,16 @@ def cached_policy(
     in a temporary folder and moved into place, so an interrupted run leaves no incomplete policy.
 
     Raises:
-        InputError: as `warmstart`.
+        InputError: as `warmstart`, or if a file of the cached policy is cut short.
     """
     check_demonstrations(task)
     spec = json.dumps(_settings(config, task), sort_keys=True)
     folder = cache_folder() / f"policy-{hashlib.sha256(spec.encode()).hexdigest()[:16]}"
     if folder.exists():
+        if cut := flaw(folder):
+            raise InputError(
+                f"cached policy {folder}: {cut}; remove this folder, and the next run makes it again"
+            )
         return folder, True
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))

@@ -12,7 +12,8 @@ from aent.errors import InputError
 from aent.records import versions, write_all
 from aent.runs.folder import VERSIONS, RunFolder
 from aent.runs.lock import LOCK
-from aent.spec import dump_yaml, read_yaml
+from aent.runs.recipe import is_cut, whole_yaml
+from aent.spec import read_yaml
 
 SETTINGS = "comparison.yaml"
 
@@ -143,7 +144,8 @@ class ComparisonFolder:
         if self.path.exists() and any(f.name != LOCK for f in self.path.iterdir()):
             raise InputError(f"{self.path} already holds something else; give another --output_dir")
         settings = json.loads(json.dumps(asdict(comparison)))
-        write_all({self.path / VERSIONS: json.dumps(versions(), indent=2) + "\n", file: dump_yaml(settings)})
+        text = whole_yaml("The settings of a comparison.", settings)
+        write_all({self.path / VERSIONS: json.dumps(versions(), indent=2) + "\n", file: text})
 
     @property
     def comparison(self) -> Comparison:
@@ -154,7 +156,10 @@ class ComparisonFolder:
         """
         file = self.path / SETTINGS
         try:
-            settings = read_yaml(file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            if is_cut(text):
+                raise TypeError("it is cut short: its last line is not '...'")
+            settings = read_yaml(text)
             entrants = {
                 str(label): Entrant(method=entry["method"], flags=tuple(map(str, entry["flags"])))
                 for label, entry in settings.pop("entrants").items()

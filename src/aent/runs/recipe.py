@@ -82,7 +82,7 @@ def load_recipe(name: str) -> Recipe:
         text = _text(Path(name))
     else:
         raise unknown("recipe", name, recipe_names(), "A path to a .yaml file works too.")
-    if _was_whole(text) and not text.endswith(END):
+    if is_cut(text):
         raise InputError(
             f"recipe {name!r} is cut short: its last line is not '...'. Restore the file, or start a new run"
         )
@@ -104,14 +104,14 @@ def dump_recipe(recipe: Recipe) -> str:
 
 
 def whole_yaml(title: str, sections: Mapping[str, Any]) -> str:
-    """Return sections of a recipe as YAML under a title; `load_recipe` notices if the end is missing."""
+    """Return a mapping as YAML under a title; `is_cut` tells if the end is missing."""
     return f"# {title}{BEGIN}{dump_yaml(sections)}{END}"
 
 
-def _was_whole(text: str) -> bool:
-    """Whether `whole_yaml` wrote the beginning."""
-    comment, separator, _ = text.partition(BEGIN)
-    return bool(separator) and comment.startswith("#") and "\n" not in comment
+def is_cut(text: str) -> bool:
+    """Whether the end is missing of a text that `whole_yaml` returned."""
+    comment, begun, _ = text.partition(BEGIN)
+    return bool(begun) and comment.startswith("#") and "\n" not in comment and not text.endswith(END)
 
 
 def _text(path: Path) -> str:
