@@ -8,6 +8,8 @@ lines that fail without the extra. Prints one line of JSON per extra; ends with 
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -42,17 +44,17 @@ assert stats.entropy.allclose(torch.tensor(8.0).log())
 """What is run in the environment of each extra."""
 
 
-def tried(extra: str, wheel: Path, torch: str) -> dict[str, object]:
+def tried(extra: str, wheel: Path, base: Path) -> dict[str, object]:
     """Install the wheel with one extra, use it, and say what came out."""
     with TemporaryDirectory() as folder:
-        venv.create(folder, with_pip=True)
-        python = str(Path(folder) / "bin/python")
-        commands = [
-            [python, "-m", "pip", "install", "--quiet", torch],
-            [python, "-m", "pip", "install", "--quiet", f"{wheel.resolve()}[{extra}]"],
-            [python, "-c", USES[extra]],
-        ]
-        for step, command in zip(["torch", "install", "use"], commands, strict=True):
+        copied = Path(folder) / extra
+        shutil.copytree(base, copied, symlinks=True, copy_function=os.link)
+        python = str(copied / "bin/python")
+        commands = {
+            "install": [python, "-m", "pip", "install", "--quiet", f"{wheel.resolve()}[{extra}]"],
+            "use": [python, "-c", USES[extra]],
+        }
+        for step, command in commands.items():
             done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
             if done.returncode:
                 return {"extra": extra, "failed": step, "says": done.stderr[-600:]}
@@ -71,10 +73,15 @@ def main() -> int:
     if unknown := set(options.extras) - USES.keys():
         parser.error(f"unknown extras {', '.join(sorted(unknown))}; there are {', '.join(USES)}")
     failed = False
-    for extra in options.extras or USES:
-        outcome = tried(extra, wheel, options.torch)
-        print(json.dumps(outcome), flush=True)
-        failed |= "failed" in outcome
+    with TemporaryDirectory() as folder:  # torch is installed once; every extra gets links to its files
+        base = Path(folder) / "torch"
+        venv.create(base, with_pip=True)
+        pip = [str(base / "bin/python"), "-m", "pip", "install", "--quiet", options.torch]
+        subprocess.run(pip, check=True)
+        for extra in options.extras or USES:
+            outcome = tried(extra, wheel, base)
+            print(json.dumps(outcome), flush=True)
+            failed |= "failed" in outcome
     return int(failed)
 
 
