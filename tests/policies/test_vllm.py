@@ -118,7 +118,12 @@ def test_without_vllm_it_says_so(monkeypatch):
 
 def test_on_a_cpu_the_cache_has_a_size_and_the_context_fits_in_it(module, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    options = {"dtype": "float32", "enforce_eager": True, "max_model_len": -1}
+    options = {
+        "dtype": "float32",
+        "enforce_eager": True,
+        "max_model_len": -1,
+        "enable_chunked_prefill": False,
+    }
     loaded = load_vllm("some/model", dtype="float32")
     assert loaded.engine.options == {**options, "kv_cache_memory_bytes": 4 * 1024**3}
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")

@@ -109,7 +109,12 @@ def _cpu_options() -> dict[str, Any]:
     """
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     size = int(os.environ.get("VLLM_CPU_KVCACHE_SPACE") or KV_CACHE_GIB)
-    return {"enforce_eager": True, "kv_cache_memory_bytes": size << 30, "max_model_len": -1}
+    return {
+        "enforce_eager": True,
+        "kv_cache_memory_bytes": size << 30,
+        "max_model_len": -1,
+        "enable_chunked_prefill": False,  # vLLM 0.32 takes back the draw of a split prompt, which needs CUDA
+    }
 
 
 def _saved_dtype(model: str) -> str:
