@@ -62,7 +62,7 @@ smollm: $(VENV)/.train
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aent needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q $(PINS) $(TORCH)
+	$(PIP) install -q --no-compile $(PINS) $(TORCH)  # compiling all of torch takes longer than to compile what is imported
 	touch $@
 
 # Without the extra `tasks`: reasoning-gym's dependencies are built from source, which takes a minute.
