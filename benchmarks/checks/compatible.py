@@ -26,11 +26,12 @@ NOTES = {
 
 
 def bounds() -> dict[str, str]:
-    """The versions that pyproject.toml accepts, by package."""
+    """The versions that pyproject.toml accepts, by package; Python is among them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
     found = [Requirement(line) for lines in lists for line in lines]
-    return {r.name.lower(): str(r.specifier) for r in found if str(r.specifier)}
+    packages = {r.name.lower(): str(r.specifier) for r in found if str(r.specifier)}
+    return {"Python": project["requires-python"], **packages}
 
 
 def pins(name: str) -> dict[str, str]:
@@ -45,7 +46,7 @@ def pins(name: str) -> dict[str, str]:
 def table(python: str) -> str:
     """The table in Markdown."""
     accepted, main, verl = bounds(), pins("constraints.txt"), pins("constraints-verl.txt")
-    rows = [row("Python", ">=3.11", python, python)]
+    rows = [row("Python", accepted["Python"], python, python)]
     rows += [row(name, accepted[name], main.get(name, ""), verl.get(name, "")) for name in SHOWN]
     head = [
         "| | supported | `make test` passes with | `make test-verl` passes with | |",

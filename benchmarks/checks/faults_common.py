@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +66,24 @@ class Ended:
         return self.code == 1 and self.clean and "error: " in self.text
 
 
+@contextmanager
+def ending_here() -> Iterator[list[int]]:
+    """End this process, a fork, with the code that the block puts into the list; 70 after an exception."""
+    code = [70]
+    try:
+        yield code
+    except SystemExit as stop:
+        code[:] = [stop.code if isinstance(stop.code, int) else 1]
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code[0])
+
+
 class Child:
     """``aent WORDS`` in a forked process, which need not import torch and transformers again."""
 
@@ -78,8 +96,7 @@ class Child:
             self._be(words, before)
 
     def _be(self, words: Sequence[str], before: Callable[[], object]) -> None:
-        code = 70
-        try:
+        with ending_here() as code:
             out = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(out, 1)
             os.dup2(out, 2)
@@ -87,17 +104,7 @@ class Child:
             before()
             from aent.cli.main import main
 
-            code = main(list(words))
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            code[:] = [main(list(words))]
 
     def send_after(self, seconds: float, number: signal.Signals) -> bool:
         """Send a signal after so many seconds; return False if the command ended before."""
@@ -127,8 +134,7 @@ class ForkedRun:
         os.close(readable)
 
     def _be(self, words: Sequence[str], env: Mapping[str, str], readable: int, log: int) -> None:
-        code = 70
-        try:
+        with ending_here() as code:
             os.setpgid(0, 0)
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
@@ -143,15 +149,7 @@ class ForkedRun:
             from aent.training.worker import _end_with_parent
 
             threading.Thread(target=_end_with_parent, daemon=True).start()
-            code = exit_code(lambda: train(list(words)))
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            code[:] = [exit_code(lambda: train(list(words)))]
 
     def wait(self) -> int:
         """Wait for the end and return the exit code."""

@@ -133,6 +133,9 @@ def test_on_a_cpu_the_cache_has_a_size_and_the_context_fits_in_it(module, monkey
         "enforce_eager": False,
         "kv_cache_memory_bytes": 1024**3,
     }
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "half")
+    with pytest.raises(InputError, match="VLLM_CPU_KVCACHE_SPACE half must be a whole number of at least 1"):
+        load_vllm("some/model", dtype="float32")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert load_vllm("some/model", dtype="float32").engine.options == {"dtype": "float32"}
 

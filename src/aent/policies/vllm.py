@@ -12,6 +12,7 @@ import torch
 
 from aent.errors import InputError
 from aent.policies.sampling import Prompt, Sample, Sampling, check_lengths, encode, plan_batches
+from aent.spec import whole_number
 
 KV_CACHE_GIB = 4
 """Size of the KV cache on a CPU, in GiB."""
@@ -82,8 +83,8 @@ def load_vllm(model: str, **options: Any) -> VLLMSampler:
     cast float32 to bfloat16. On a CPU the defaults are those of `_cpu_options`.
 
     Raises:
-        InputError: as `check_vllm`, or if vLLM refuses the model or the options, for instance for want of
-            memory.
+        InputError: as `check_vllm`, if ``VLLM_CPU_KVCACHE_SPACE`` is not a whole number, or if vLLM refuses
+            the model or the options, for instance for want of memory.
     """
     check_vllm(model)
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # read when vLLM is imported
@@ -108,7 +109,9 @@ def _cpu_options() -> dict[str, Any]:
     and none is pinned to a core; set ``VLLM_ENABLE_V1_MULTIPROCESSING`` to 1 for vLLM's own choice.
     """
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    size = int(os.environ.get("VLLM_CPU_KVCACHE_SPACE") or KV_CACHE_GIB)
+    size = whole_number(
+        "VLLM_CPU_KVCACHE_SPACE", os.environ.get("VLLM_CPU_KVCACHE_SPACE") or str(KV_CACHE_GIB)
+    )
     return {
         "enforce_eager": True,
         "kv_cache_memory_bytes": size << 30,
