@@ -55,6 +55,11 @@ def test_a_flag_without_a_value():
         take_section(["--task.size"], "task", "lists")
 
 
+def test_a_field_with_a_colon_and_a_space_is_text_and_braces_are_a_mapping():
+    _, section = take_section(["--task.template", "Q: {question}", "--task.also", "{a: 1}"], "task", "chain")
+    assert section == {"name": "chain", "template": "Q: {question}", "also": {"a": 1}}
+
+
 def test_text_with_a_colon_is_taken_as_it_is():
     _, section = take_section(["--task.template", "Question: {question} Answer:"], "task", "math")
     assert section == {"name": "math", "template": "Question: {question} Answer:"}

@@ -27,7 +27,7 @@ T = TypeVar("T")
 def take_section(argv: Sequence[str], section: str, base: Section) -> tuple[list[str], dict[str, Any] | None]:
     """Take ``--section VALUE`` and ``--section.FIELD VALUE`` out of `argv` and merge them over `base`.
 
-    Values are read as YAML, so numbers, booleans, lists and mappings like ``{a: 1}`` work. Naming something
+    Values are read as YAML, so numbers, booleans, lists and mappings like ``{a: 1}`` work; a field's text needs no quotes. Naming something
     other than `base` does drops the fields of `base`, since they belong to what it names.
 
     Returns:
@@ -115,13 +115,16 @@ def _merge(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, 
 
 
 def _parse(flag: str, value: str) -> Any:
+    in_flow = value.lstrip()[:1] in ("{", "[")
     try:
-        return read_yaml(value)
+        parsed = read_yaml(value)
     except yaml.YAMLError as error:
-        if value.lstrip()[:1] not in ("{", "["):
+        if not in_flow:
             return value  # text with a colon, for instance
         reason = str(error).splitlines()[0]
         raise InputError(f"{flag} {value!r} is not readable as YAML: {reason}") from None
+    text = isinstance(parsed, dict | list) and "." in flag and not in_flow  # --task.template 'Q: {question}'
+    return value if text else parsed
 
 
 def read_yaml(text: str) -> Any:
