@@ -12,9 +12,8 @@ from torch.nn.functional import pad
 
 from aent.errors import InputError
 
-LARGE = 1 << 15
-"""Rows longer than this are drawn by `draw_one`. Policies from scratch have at most as many tokens, so their
-random draws stay what they were."""
+LARGE = 1 << 9
+"""Rows longer than this are drawn by `draw_one`; below, there is little to gain."""
 BLOCK = 128
 """Tokens whose probabilities are summed in the dtype of the row, before the sums go on in float64."""
 

@@ -15,7 +15,13 @@ from aent.runs.comparison import Comparison, ComparisonFolder, Job
 from aent.runs.folder import RECIPE
 from aent.training.interrupts import StopRequest
 
-ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore::FutureWarning"}
+ENVIRONMENT = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+    # Memory of tensors that a step frees is kept for the next one; glibc would give it back to the system.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
+}
 """What `aent.cli.main` sets, for processes that are started without it."""
 
 
