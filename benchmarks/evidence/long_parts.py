@@ -5,7 +5,7 @@ from dataclasses import replace
 from aent.controllers import Fixed
 from aent.method import Method
 from aent.methods.aent_auto import aent_auto
-from aent.subsets import TopP
+from aent.subsets import Fraction
 
 
 def weights_alone() -> Method:
@@ -13,6 +13,6 @@ def weights_alone() -> Method:
     return replace(aent_auto(), name="weights-alone", controller=Fixed(coef=0.0))
 
 
-def nucleus() -> Method:
-    """Return aent-auto with its bonus on the nucleus of mass .9 in place of two thirds of the vocabulary."""
-    return replace(aent_auto(), name="nucleus", subset=TopP(mass=0.9))
+def two_thirds() -> Method:
+    """Return aent-auto as it was: its bonus on two thirds of the vocabulary in place of the nucleus."""
+    return replace(aent_auto(), name="two-thirds", subset=Fraction(drop=0.33))

@@ -7,16 +7,17 @@ from stepping import naive_logits, rollout, weights
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
 
 
-def naive_effect(trainer, inputs, drop, remaining=1.0):
+def naive_effect(trainer, inputs, remaining=1.0):
     """Per token, (u . g, g . g) times 1 less what is solved of its prompt, that times what remains.
 
-    u = A ([j = t] - p_j), g the clamped entropy's gradient by autograd.
+    u = A ([j = t] - p_j), g the gradient of the nucleus's entropy by autograd.
     """
     with torch.no_grad():
         logits = naive_logits(trainer.model, inputs, trainer.temperature)
     kept = logits.detach().clone().requires_grad_()
-    dropped = kept.topk(int(drop * kept.size(-1)), largest=False).indices
-    log_q = kept.scatter(-1, dropped, -torch.inf).log_softmax(-1)
+    ordered, order = logits.softmax(-1).sort(dim=-1, descending=True)
+    outside = (ordered.cumsum(-1) - ordered >= 0.9).gather(-1, order.argsort(-1))  # the tokens before hold .9
+    log_q = kept.masked_fill(outside, -torch.inf).log_softmax(-1)
     entropy = -(log_q.exp() * log_q.masked_fill(log_q.isinf(), 0)).sum(-1)
     (g,) = torch.autograd.grad(entropy.sum(), kept)
     hot = torch.nn.functional.one_hot(inputs["completion_ids"], logits.size(-1))
@@ -32,7 +33,7 @@ def test_the_controller_is_shown_the_first_order_effects(kind, config, build, op
     trainer = build(kind, config, options, method="aent-auto")
     inputs = rollout(trainer, 16)
     trainer._compute_loss(trainer.model, inputs)
-    along, square = naive_effect(trainer, inputs, 0.33)
+    along, square = naive_effect(trainer, inputs)
     mask = inputs["completion_mask"]
     completions = (along * mask).sum(1)
     pull = completions.sum() / mask.sum() if kind is AEntGRPOTrainer else completions.mean()
@@ -48,7 +49,7 @@ def test_what_is_solved_counts_by_the_steps_that_remain(build, options):
     inputs = rollout(trainer, 16)
     trainer.state.global_step, trainer.state.max_steps = 3, 4
     trainer._compute_loss(trainer.model, inputs)
-    along, square = naive_effect(trainer, inputs, 0.33, remaining=0.25)
+    along, square = naive_effect(trainer, inputs, remaining=0.25)
     mask = inputs["completion_mask"]
     expected = [((values * mask).sum() / mask.sum()).item() for values in (along, square)]
     assert [s.item() for s in trainer._aent_window.sums[4:]] == pytest.approx(expected, rel=1e-3)
@@ -61,7 +62,7 @@ def test_a_step_in_two_parts_is_one_step(build, options):
     pull = push = tokens = 0.0
     for inputs in trainer._buffered_inputs:
         trainer._compute_loss(trainer.model, inputs)
-        along, square = naive_effect(trainer, inputs, 0.33)
+        along, square = naive_effect(trainer, inputs)
         mask = inputs["completion_mask"]
         pull, push = pull + (along * mask).sum(), push + (square * mask).sum()
         tokens += mask.sum()
