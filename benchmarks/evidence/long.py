@@ -3,6 +3,7 @@
     python benchmarks/evidence/long.py run       # the runs of long-queue.yaml, in its order
     python benchmarks/evidence/long.py tables    # what docs/evidence.md shows of them
     python benchmarks/evidence/long.py draw      # docs/images/long-*.png
+    python benchmarks/evidence/long.py choose --results benchmarks/evidence/choice.jsonl    # aent-auto's subset
 
 The recipes are those of evidence.py, trained for longer; the methods are in ``long-methods.yaml``. Every
 evaluation is a row of ``long.jsonl``, written as soon as it is done: unseen and training problems apart, at
@@ -47,7 +48,7 @@ START = "start"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("stage", choices=["run", "tables", "draw"])
+    parser.add_argument("stage", choices=["run", "tables", "draw", "choose"])
     parser.add_argument("--folder", type=Path, default=Path("runs/long"))
     parser.add_argument("--queue", type=Path, default=QUEUE)
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -58,6 +59,8 @@ def main() -> None:
     rows = Rows(options.results)
     if options.stage == "tables":
         print(long_curves.tables(rows.read()))
+    elif options.stage == "choose":
+        print(long_curves.choice(rows.read(), "aent-auto", "two-thirds"))
     elif options.stage == "draw":
         long_curves.draw(rows.read(), IMAGES)
     else:

@@ -71,6 +71,11 @@ class Curve(NamedTuple):
         values = np.array([area_under_curve(self.steps[1:], list(column[1:])) for column in columns])
         return PerProblem(values, np.ones(len(values)))
 
+    def mean(self, metric: Metric) -> PerProblem:
+        """Return the mean over the evaluations after the start."""
+        values = np.mean([metric.of(row).values for row in self.rows[1:]], 0)
+        return PerProblem(values, np.ones(len(values)))
+
     def reaches(self, metric: Metric, height: float) -> int | None:
         """Return the first evaluated step at which the curve is at least this high; None if it never is."""
         found = (s for s, v in zip(self.steps[1:], self.means(metric)[1:], strict=True) if v >= height)
@@ -122,6 +127,21 @@ def tables(rows: Sequence[Row]) -> str:
         if unfinished:
             parts.append("Not complete: " + "; ".join(unfinished) + ".")
     return "\n\n".join(parts)
+
+
+def choice(rows: Sequence[Row], label: str, rival: str) -> str:
+    """Compare two labels in the mean over recipes and evaluations: what choice-queue.yaml decides by."""
+    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
+    lines = [_line(("", label, rival, "difference")), "|" + "---|" * 4]
+    for metric in (ONCE, OFTEN, ENDS[3], ENDS[4]):
+        own, other = (
+            [curve.mean(metric) for recipe in recipes for curve in curves(rows, recipe)[0][name]]
+            for name in (label, rival)
+        )
+        change, low, high = paired_difference(other, own)
+        heights = (f"{mean_over_seeds(columns):.3f}" for columns in (own, other))
+        lines.append(_line((metric.name, *heights, f"{change:+.3f} [{low:+.3f}, {high:+.3f}]")))
+    return "\n".join(lines)
 
 
 def _table(complete: Mapping[str, Sequence[Curve]], metric: Metric) -> str:

@@ -75,3 +75,14 @@ def test_a_picture_for_every_task_with_a_complete_run(curves, long_row, tmp_path
     rows = [long_row("start", None, 0, [1, 1]), long_row("none", 0, 200, [1, 1], last=200)]
     curves.draw(rows, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["long-a.png"]
+
+
+def test_a_choice_is_by_the_mean_over_evaluations(curves, long_row):
+    """Of 16 answers 8 and 12 are right with one subset, 4 and 8 with the other: means of .625 and .375."""
+    sides = {"new": ([8, 8], [12, 12]), "old": ([4, 4], [8, 8])}
+    rows = [long_row("start", None, 0, [16, 16])] + [
+        long_row(label, 0, 200 * (i + 1), correct)
+        for label, evaluations in sides.items()
+        for i, correct in enumerate(evaluations)
+    ]
+    assert "| pass@1 | 0.625 | 0.375 | +0.250 [+0.250, +0.250] |" in curves.choice(rows, "new", "old")
