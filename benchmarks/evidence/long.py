@@ -3,7 +3,7 @@
     python benchmarks/evidence/long.py run       # the runs of long-queue.yaml, in its order
     python benchmarks/evidence/long.py tables    # what docs/evidence.md shows of them
     python benchmarks/evidence/long.py draw      # docs/images/long-*.png
-    python benchmarks/evidence/long.py choose --results benchmarks/evidence/choice.jsonl    # aent-auto's subset
+    python benchmarks/evidence/long.py choose    # the subset; --results benchmarks/evidence/choice.jsonl
 
 The recipes are those of evidence.py, trained for longer; the methods are in ``long-methods.yaml``. Every
 evaluation is a row of ``long.jsonl``, written as soon as it is done: unseen and training problems apart, at

@@ -27,8 +27,9 @@ T = TypeVar("T")
 def take_section(argv: Sequence[str], section: str, base: Section) -> tuple[list[str], dict[str, Any] | None]:
     """Take ``--section VALUE`` and ``--section.FIELD VALUE`` out of `argv` and merge them over `base`.
 
-    Values are read as YAML, so numbers, booleans, lists and mappings like ``{a: 1}`` work; a field's text needs no quotes. Naming something
-    other than `base` does drops the fields of `base`, since they belong to what it names.
+    Values are read as YAML, so numbers, booleans, lists and mappings like ``{a: 1}`` work; a field's text
+    needs no quotes. Naming something other than `base` does drops the fields of `base`, since they belong to
+    what it names.
 
     Returns:
         The other words, and the merged section: None if it is switched off.
