@@ -147,7 +147,7 @@ def written_out(name, rollouts):
         return policy_loss(rollouts, logp, a) - 0.07 * bonus / TOKENS
     if name == "aent-auto":
         u = 1 - 0.75 * SOLVED
-        bonus = sum(w * clamped(z, vocab - int(0.33 * vocab)).sum() for w, z in zip(u, logits, strict=True))
+        bonus = sum(w * nucleus(z, 0.9).sum() for w, z in zip(u, logits, strict=True))
         return policy_loss(rollouts, logp, list(u * rollouts.advantages)) - 0.07 * bonus / TOKENS
     if name == "siren":
         entropies = [nucleus(z, 0.8) for z in logits]
