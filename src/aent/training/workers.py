@@ -22,7 +22,7 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
 }
-"""What `aent.cli.main` sets, for processes that are started without it."""
+"""What `aent.cli.main` sets, for processes that start without it, and how they allocate memory."""
 
 
 class Workers:
