@@ -126,7 +126,7 @@ def tables(rows: Sequence[Row]) -> str:
             parts.append("Plain GRPO, which all is compared with, has not come to its end here yet.")
         if unfinished:
             parts.append("Not complete: " + "; ".join(unfinished) + ".")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, "### All tasks", _all_tasks(rows)])
 
 
 def choice(rows: Sequence[Row], label: str, rival: str) -> str:
@@ -172,6 +172,47 @@ def _table(complete: Mapping[str, Sequence[Curve]], metric: Metric) -> str:
     return "\n".join(lines)
 
 
+def _all_tasks(rows: Sequence[Row]) -> str:
+    """Means over the evaluation tasks, with the seeds that a method and plain GRPO have on all of them."""
+    names = [name for name in dict.fromkeys(row["recipe"] for row in rows) if name.startswith("eval-")]
+    tasks = [{(c.label, c.seed): c for own in curves(rows, name)[0].values() for c in own} for name in names]
+    runs = sorted(set[tuple[str, int]].intersection(*(set(task) for task in tasks)))
+    columns: dict[str, Callable[[Curve, Metric], PerProblem]] = {
+        "best": lambda curve, metric: metric.of(curve.rows[curve.best(metric)]),
+        "last": lambda curve, metric: metric.of(curve.rows[-1]),
+        "mean height of": lambda curve, metric: curve.area(metric),
+    }
+    shown = [
+        (f"{name} {metric.name}", column, metric)
+        for metric in (ONCE, OFTEN, ENDS[3])
+        for name, column in columns.items()
+    ]
+    lines = [_line(("method", "seeds", *(name for name, _, _ in shown))), "|" + "---|" * (len(shown) + 2)]
+    for label in sorted({label for label, _ in runs}, key=lambda label: (label != BASELINE, label)):
+        seeds = [seed for name, seed in runs if name == label and (BASELINE, seed) in runs]
+        cells = []
+        for _, column, metric in shown:
+            own, base = (
+                [joined([column(task[name, seed], metric) for task in tasks]) for seed in seeds]
+                for name in (label, BASELINE)
+            )
+            change = "" if label == BASELINE else f" {_change(base, own)}"
+            cells.append(f"{mean_over_seeds(own):.3f}{change}")
+        if seeds:
+            lines.append(_line((label, ", ".join(map(str, seeds)), *cells)))
+    return f"Of {', '.join(names)}:\n\n" + "\n".join(lines)
+
+
+def joined(parts: Sequence[PerProblem]) -> PerProblem:
+    """Put the problems of several tasks side by side: as many of each, so their mean is the tasks' mean."""
+    return PerProblem(*(np.concatenate(side) for side in zip(*parts, strict=True)))
+
+
+def _change(before: Sequence[PerProblem], after: Sequence[PerProblem]) -> str:
+    change, low, high = paired_difference(before, after)
+    return f"({change:+.3f} [{low:+.3f}, {high:+.3f}])"
+
+
 def _steps_to(curve: Curve, base: Sequence[Curve], metric: Metric) -> str:
     """The step at which a run is as good as plain GRPO's best on its seed, beside plain GRPO's own."""
     rivals = [other for other in base if other.seed == curve.seed]
@@ -201,15 +242,13 @@ def _ends(complete: Mapping[str, Sequence[Curve]]) -> str:
 
 def _difference(base: Sequence[Curve], own: Sequence[Curve], column: Callable[[Curve], PerProblem]) -> str:
     """A mean over seeds, and its paired difference from plain GRPO on the seeds that both have."""
-    value = f"{mean_over_seeds([column(curve) for curve in own]):.3f}"
     rivals = {curve.seed: curve for curve in base}
     pairs = [(rivals[curve.seed], curve) for curve in own if curve.seed in rivals]
+    columns = [column(curve) for curve in own]
     if not pairs or own[0].label == BASELINE:
-        return value
-    change, low, high = paired_difference(
-        *([column(curve) for curve in side] for side in zip(*pairs, strict=True))
-    )
-    return f"{value} ({change:+.3f} [{low:+.3f}, {high:+.3f}])"
+        return f"{mean_over_seeds(columns):.3f}"
+    before, after = ([column(curve) for curve in side] for side in zip(*pairs, strict=True))
+    return f"{mean_over_seeds(columns):.3f} {_change(before, after)}"
 
 
 def _why(complete: Mapping[str, Sequence[Curve]]) -> str:
