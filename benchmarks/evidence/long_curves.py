@@ -174,7 +174,7 @@ def _table(complete: Mapping[str, Sequence[Curve]], metric: Metric) -> str:
 
 def _all_tasks(rows: Sequence[Row]) -> str:
     """Means over the evaluation tasks, with the seeds that a method and plain GRPO have on all of them."""
-    names = [name for name in dict.fromkeys(row["recipe"] for row in rows) if name.startswith("eval-")]
+    names = [name for name in dict.fromkeys(row["recipe"] for row in rows) if not name.startswith("dev-")]
     tasks = [{(c.label, c.seed): c for own in curves(rows, name)[0].values() for c in own} for name in names]
     runs = sorted(set[tuple[str, int]].intersection(*(set(task) for task in tasks)))
     columns: dict[str, Callable[[Curve, Metric], PerProblem]] = {
