@@ -82,6 +82,14 @@ class Curve(NamedTuple):
         return next(found, None)
 
 
+COURSE: Mapping[str, Callable[[Curve, Metric], PerProblem]] = {
+    "best": lambda curve, metric: metric.of(curve.rows[curve.best(metric)]),
+    "last": lambda curve, metric: metric.of(curve.rows[-1]),
+    "mean height of": Curve.area,
+}
+"""What is taken of the course of a metric."""
+
+
 def curves(rows: Sequence[Row], recipe: str) -> tuple[dict[str, list[Curve]], list[str]]:
     """Return the complete runs of a recipe by label, plain GRPO first, and a line for each unfinished one."""
     own = [row for row in rows if row["recipe"] == recipe]
@@ -126,7 +134,7 @@ def tables(rows: Sequence[Row]) -> str:
             parts.append("Plain GRPO, which all is compared with, has not come to its end here yet.")
         if unfinished:
             parts.append("Not complete: " + "; ".join(unfinished) + ".")
-    return "\n\n".join([*parts, "### All tasks", _all_tasks(rows)])
+    return "\n\n".join(parts + _all_tasks(rows))
 
 
 def choice(rows: Sequence[Row], label: str, rival: str) -> str:
@@ -160,9 +168,9 @@ def _table(complete: Mapping[str, Sequence[Curve]], metric: Metric) -> str:
                 (
                     label,
                     str(len(own)),
-                    _difference(base, own, lambda curve: metric.of(curve.rows[curve.best(metric)])),
+                    _difference(base, own, lambda curve: COURSE["best"](curve, metric)),
                     ", ".join(best),
-                    _difference(base, own, lambda curve: metric.of(curve.rows[-1])),
+                    _difference(base, own, lambda curve: COURSE["last"](curve, metric)),
                     _difference(base, own, lambda curve: curve.area(metric)),
                     ", ".join(_steps_to(curve, base, metric) for curve in own),
                     f"{above} of {len(own)}",
@@ -172,35 +180,36 @@ def _table(complete: Mapping[str, Sequence[Curve]], metric: Metric) -> str:
     return "\n".join(lines)
 
 
-def _all_tasks(rows: Sequence[Row]) -> str:
-    """Means over the evaluation tasks, with the seeds that a method and plain GRPO have on all of them."""
-    names = [name for name in dict.fromkeys(row["recipe"] for row in rows) if not name.startswith("dev-")]
-    tasks = [{(c.label, c.seed): c for own in curves(rows, name)[0].values() for c in own} for name in names]
-    runs = sorted(set[tuple[str, int]].intersection(*(set(task) for task in tasks)))
-    columns: dict[str, Callable[[Curve, Metric], PerProblem]] = {
-        "best": lambda curve, metric: metric.of(curve.rows[curve.best(metric)]),
-        "last": lambda curve, metric: metric.of(curve.rows[-1]),
-        "mean height of": lambda curve, metric: curve.area(metric),
-    }
+def _all_tasks(rows: Sequence[Row]) -> list[str]:
+    """Means over the evaluation tasks with more than plain GRPO, of the runs that have all of them."""
+    tasks: dict[str, dict[tuple[str, int], Curve]] = {}
+    for name in dict.fromkeys(row["recipe"] for row in rows if not row["recipe"].startswith("dev-")):
+        complete, _ = curves(rows, name)
+        if BASELINE in complete and len(complete) > 1:
+            tasks[name] = {(curve.label, curve.seed): curve for own in complete.values() for curve in own}
+    if len(tasks) < 2:
+        return []
+    everywhere = set[tuple[str, int]].intersection(*(set(task) for task in tasks.values()))
     shown = [
         (f"{name} {metric.name}", column, metric)
         for metric in (ONCE, OFTEN, ENDS[3])
-        for name, column in columns.items()
+        for name, column in COURSE.items()
     ]
     lines = [_line(("method", "seeds", *(name for name, _, _ in shown))), "|" + "---|" * (len(shown) + 2)]
-    for label in sorted({label for label, _ in runs}, key=lambda label: (label != BASELINE, label)):
-        seeds = [seed for name, seed in runs if name == label and (BASELINE, seed) in runs]
-        cells = []
+    for label in sorted({label for label, _ in everywhere}, key=lambda label: (label != BASELINE, label)):
+        seeds = sorted(s for name, s in everywhere if name == label and (BASELINE, s) in everywhere)
+        if not seeds:
+            continue
+        cells: list[str] = []
         for _, column, metric in shown:
             own, base = (
-                [joined([column(task[name, seed], metric) for task in tasks]) for seed in seeds]
+                [joined([column(task[name, seed], metric) for task in tasks.values()]) for seed in seeds]
                 for name in (label, BASELINE)
             )
             change = "" if label == BASELINE else f" {_change(base, own)}"
             cells.append(f"{mean_over_seeds(own):.3f}{change}")
-        if seeds:
-            lines.append(_line((label, ", ".join(map(str, seeds)), *cells)))
-    return f"Of {', '.join(names)}:\n\n" + "\n".join(lines)
+        lines.append(_line((label, ", ".join(map(str, seeds)), *cells)))
+    return ["### All tasks", f"Of {', '.join(tasks)}:", "\n".join(lines)]
 
 
 def joined(parts: Sequence[PerProblem]) -> PerProblem:

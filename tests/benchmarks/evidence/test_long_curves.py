@@ -58,6 +58,31 @@ def test_the_tables_pair_seeds_and_leave_out_unfinished_runs(curves, long_row):
     assert lines[-1] == "Not complete: sac, seed 0: up to step 200."
 
 
+def test_all_tasks_are_joined_where_a_run_has_them_all(curves, long_row):
+    """Plain GRPO has .5 and .25 of two tasks, aent .75 and .5: means of .375 and .625, best and last alike.
+
+    sac lacks the second task, lists is for development, and the third task has plain GRPO alone.
+    """
+    ends = {
+        "eval-a": {"none": 8, "aent": 12, "sac": 16},
+        "long-b": {"none": 4, "aent": 8},
+        "eval-c": {"none": 16},
+        "dev-lists": {"none": 0, "aent": 16},
+    }
+    rows = []
+    for recipe, heights in ends.items():
+        own = [long_row("start", None, 0, [0, 0])]
+        own += [long_row(label, 0, 200, [count, count], last=200) for label, count in heights.items()]
+        rows += [{**row, "recipe": recipe} for row in own]
+    head, text = curves.tables(rows).split("### All tasks\n\n")
+    assert text.startswith("Of eval-a, long-b:")
+    assert [line.split(" | ")[:4] for line in text.splitlines()[4:]] == [
+        ["| none", "0", "0.375", "0.375"],
+        ["| aent", "0", "0.625 (+0.250 [+0.250, +0.250])", "0.625 (+0.250 [+0.250, +0.250])"],
+    ]
+    assert "sac" in head
+
+
 def test_why_counts_problems_that_were_solved_and_no_longer_are(curves, long_row):
     """Of four unseen problems, three are ever solved; one of these has no right answer at the end."""
     start = long_row("start", None, 0, [2, 2, 0, 0])
