@@ -292,7 +292,9 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-COLORS = (GREY, BLUE, ORANGE, GREEN, INK, "#CC79A7", "#56B4E9", "#E69F00")
+COLORS = {BASELINE: GREY, "aent-auto": BLUE}
+"""The methods that have one color in every picture; the others take the next of OTHERS."""
+OTHERS = (ORANGE, GREEN, INK, "#CC79A7", "#56B4E9", "#E69F00")
 
 
 def draw(rows: Sequence[Row], folder: Path) -> None:
@@ -300,7 +302,8 @@ def draw(rows: Sequence[Row], folder: Path) -> None:
     for recipe in dict.fromkeys(row["recipe"] for row in rows):
         complete, _ = curves(rows, recipe)
         if complete:
-            draw_recipe(complete, folder / f"long-{recipe.partition('-')[2]}.png", recipe)
+            name = recipe.partition("-")[2]
+            draw_recipe(complete, folder / f"long-{name}.png", name)
 
 
 def draw_recipe(complete: Mapping[str, Sequence[Curve]], path: Path, title: str) -> None:
@@ -317,10 +320,10 @@ def draw_recipe(complete: Mapping[str, Sequence[Curve]], path: Path, title: str)
         ("entropy at T = 1, nats per token", lambda c: [row["test"]["sampled"]["entropy"] for row in c.rows]),
     )
     for axes, (name, height) in zip(figure.subplots(1, 3), panels, strict=True):
-        for number, (label, own) in enumerate(complete.items()):
+        rest = iter([(color, style) for style in ("-", "--", ":") for color in OTHERS])
+        for label, own in complete.items():
             values = np.array([height(curve) for curve in own])
-            color = COLORS[number % len(COLORS)]
-            style = "-" if number < len(COLORS) else "--"
+            color, style = (COLORS[label], "-") if label in COLORS else next(rest)
             axes.plot(own[0].steps, values.mean(0), style, color=color, linewidth=1.8, label=label)
             axes.fill_between(
                 own[0].steps, values.min(0), values.max(0), color=color, alpha=0.12, linewidth=0
