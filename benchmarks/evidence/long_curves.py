@@ -65,6 +65,14 @@ class Curve(NamedTuple):
         """Return the index of the highest evaluation after the start; the first where several are as high."""
         return 1 + int(np.argmax(self.means(metric)[1:]))
 
+    def at_best(self, metric: Metric) -> PerProblem:
+        """Return the values of the highest evaluation."""
+        return metric.of(self.rows[self.best(metric)])
+
+    def last(self, metric: Metric) -> PerProblem:
+        """Return the values of the last evaluation."""
+        return metric.of(self.rows[-1])
+
     def area(self, metric: Metric) -> PerProblem:
         """Return the area under each problem's curve, as its mean height."""
         columns = np.stack([metric.of(row).values for row in self.rows], 1)
@@ -83,8 +91,8 @@ class Curve(NamedTuple):
 
 
 COURSE: Mapping[str, Callable[[Curve, Metric], PerProblem]] = {
-    "best": lambda curve, metric: metric.of(curve.rows[curve.best(metric)]),
-    "last": lambda curve, metric: metric.of(curve.rows[-1]),
+    "best": Curve.at_best,
+    "last": Curve.last,
     "mean height of": Curve.area,
 }
 """What is taken of the course of a metric."""
@@ -168,9 +176,9 @@ def _table(complete: Mapping[str, Sequence[Curve]], metric: Metric) -> str:
                 (
                     label,
                     str(len(own)),
-                    _difference(base, own, lambda curve: COURSE["best"](curve, metric)),
+                    _difference(base, own, lambda curve: curve.at_best(metric)),
                     ", ".join(best),
-                    _difference(base, own, lambda curve: COURSE["last"](curve, metric)),
+                    _difference(base, own, lambda curve: curve.last(metric)),
                     _difference(base, own, lambda curve: curve.area(metric)),
                     ", ".join(_steps_to(curve, base, metric) for curve in own),
                     f"{above} of {len(own)}",
@@ -203,7 +211,7 @@ def _all_tasks(rows: Sequence[Row]) -> list[str]:
         cells: list[str] = []
         for _, column, metric in shown:
             own, base = (
-                [joined([column(task[name, seed], metric) for task in tasks.values()]) for seed in seeds]
+                [_joined([column(task[name, seed], metric) for task in tasks.values()]) for seed in seeds]
                 for name in (label, BASELINE)
             )
             change = "" if label == BASELINE else f" {_change(base, own)}"
@@ -212,7 +220,7 @@ def _all_tasks(rows: Sequence[Row]) -> list[str]:
     return ["### All tasks", f"Of {', '.join(tasks)}:", "\n".join(lines)]
 
 
-def joined(parts: Sequence[PerProblem]) -> PerProblem:
+def _joined(parts: Sequence[PerProblem]) -> PerProblem:
     """Put the problems of several tasks side by side: as many of each, so their mean is the tasks' mean."""
     return PerProblem(*(np.concatenate(side) for side in zip(*parts, strict=True)))
 
