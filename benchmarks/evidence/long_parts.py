@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from aent.controllers import Fixed
-from aent.method import Method
-from aent.methods.aent_auto import aent_auto
+from aent.method import Method, Tokens
+from aent.methods.aent_auto import aent_auto, unsolved_advantages, unsolved_bonus
 from aent.subsets import Fraction
 
 
@@ -16,3 +16,20 @@ def weights_alone() -> Method:
 def two_thirds() -> Method:
     """Return aent-auto as it was: its bonus on two thirds of the vocabulary in place of the nucleus."""
     return replace(aent_auto(), name="two-thirds", subset=Fraction(drop=0.33))
+
+
+def mean_reward() -> Method:
+    """Return aent-auto as it was: its weights by a group's mean reward in place of the share that is right.
+
+    For rewards from 0 to 1. With rewards of 0 or 1 it is aent-auto.
+    """
+
+    def graded(tokens: Tokens) -> Tokens:
+        return replace(tokens, solved=tokens.group_reward)
+
+    return replace(
+        aent_auto(),
+        name="mean-reward",
+        token_advantages=lambda tokens: unsolved_advantages(graded(tokens)),
+        bonus=lambda tokens: unsolved_bonus(graded(tokens)),
+    )

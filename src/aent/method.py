@@ -71,10 +71,10 @@ class Tokens:
     group_reward: Float[Tensor, " batch"] | None = None
     """Mean reward of the completion's group, for `Method.needs_group_reward`; None without groups."""
     solved: Float[Tensor, " batch"] | None = None
-    """`group_reward` rescaled to 0-1 between the worst and the best reward of the batch of rollouts.
+    """Share of the completion's group that is right: that earns the best reward of the batch of rollouts.
 
-    None where `group_reward` is. With rewards that only say right or wrong, this is the share of the group
-    that is right.
+    None where `group_reward` is; 0 where all rewards of the batch are equal. A near miss that earns a part
+    of the reward is not right.
     """
     remaining: float = 1.0
     """Share of the training that is left: 1 before the first step, 0 after the last."""

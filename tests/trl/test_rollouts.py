@@ -9,7 +9,7 @@ import torch
 from stepping import logged, rollout, weights
 
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
-from aent.trl.rollouts import filled, solved
+from aent.trl.rollouts import filled
 
 
 def test_what_nothing_scored_counts_as_its_groups_mean():
@@ -34,21 +34,13 @@ def test_rewards_are_summed_with_their_weights_and_grouped(build, options):
     torch.testing.assert_close(grouped, torch.tensor([[2.0, 1.0, 3.0, torch.nan]]), equal_nan=True)
 
 
-def test_the_share_solved_is_between_the_worst_and_the_best_reward():
-    rewards = torch.tensor([[1.0, -1.0, -1.0, -1.0], [-1.0] * 4, [1.0] * 4, [1.0, 1.0, 1.0, -1.0]])
-    assert solved(rewards)[:, 0].tolist() == pytest.approx([0.25, 0.0, 1.0, 0.75])
-    assert solved(rewards).shape == rewards.shape
-    assert solved(torch.full((2, 3), 0.7)).eq(0).all()  # nothing tells right from wrong
-
-
 def test_every_completion_has_the_share_of_its_own_group(build, options):
     trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
     inputs = rollout(trainer, 16)
     rewards = trainer._aent_rollouts.rewards[:, 0].view(-1, trainer.num_generations)
-    worst, best = rewards.min(), rewards.max()
     deviation = rewards - rewards.mean(1, keepdim=True)
     advantages = deviation / (rewards.std(1, keepdim=True) + 1e-4)
-    shares = ((rewards.mean(1) - worst) / (best - worst)).repeat_interleave(trainer.num_generations)
+    shares = (rewards == rewards.max()).float().mean(1).repeat_interleave(trainer.num_generations)
     expected = sorted(zip(advantages.flatten().tolist(), shares.tolist(), strict=True))
     found = sorted(zip(inputs["advantages"].tolist(), inputs["aent_solved"].tolist(), strict=True))
     assert shares.unique().numel() > 1

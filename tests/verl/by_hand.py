@@ -88,7 +88,8 @@ class ByHand:
         result[groups] = rollout_advantages(self.method, rollouts, grpo).float()
         group_mean = rewards[groups].mean(1, keepdim=True).expand(groups.shape)
         mean[groups] = group_mean
-        solved[groups] = (group_mean - rewards.min()) / (rewards.max() - rewards.min())
+        best = (rewards[groups] == rewards.max()).float()
+        solved[groups] = best.mean(1, keepdim=True).expand(groups.shape)
         assert changed_rewards(self.method, rollouts).isfinite().all()
         return result, solved, mean
 

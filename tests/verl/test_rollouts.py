@@ -48,10 +48,11 @@ def test_prompts_may_have_underscores():
 
 
 def test_what_the_loss_is_told_of_each_rollout():
-    """Means .5, .25 and .25 with rewards from 0 to 1, so `solved` equals the mean; filling rows get 0."""
+    """a has a right answer of two, b and c have near misses; filling rows get 0."""
     columns = scores_of(load_method("aent-auto")).columns()
-    expected = [[0.5], [0.25], [0.5], [0.0], [0.25], [0.25], [0.25]]
-    assert columns[GROUP_REWARD].tolist() == expected
+    means = [[0.5], [0.25], [0.5], [0.0], [0.25], [0.25], [0.25]]
+    expected = [[0.5], [0.0], [0.5], [0.0], [0.0], [0.0], [0.0]]
+    assert columns[GROUP_REWARD].tolist() == means
     assert columns[SOLVED].tolist() == expected
     shifted = scores_of(load_method("aent-auto"), rewards=[2 * r - 1 for r in REWARDS]).columns()
     assert shifted[SOLVED].tolist() == expected

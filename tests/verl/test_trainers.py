@@ -143,7 +143,7 @@ BATCH = SimpleNamespace(keys=KEYS, tags=[{}] * 4, partition_id="train", extra_in
 
 def test_the_loss_is_told_how_well_each_prompt_is_solved(make, queue):
     make("aent-auto", "actor_rollout_ref.rollout.n=2")._compute_advantage(BATCH, {})
-    assert queue["aent_solved"].flatten().tolist() == [0.5, 0.5, 0.375, 0.375]
+    assert queue["aent_solved"].flatten().tolist() == [0.5, 0.5, 0.0, 0.0]
     assert queue["advantages"] == "verl's"
 
 

@@ -23,9 +23,9 @@ def aent_auto() -> Method:
 
     At the start, a prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) =
     2 (1 - s) ds: prompts that are already solved are not sharpened at the expense of the others. At the
-    end it gets the policy gradient of pass@1, the quantity that the final policy is judged by. All this is
-    for rewards of 0 or 1. A reward that also pays for near misses makes s the mean reward, and a prompt
-    without a right answer counts as nearly solved; docs/evidence.md has a task on which that loses pass@1.
+    end it gets the policy gradient of pass@1, the quantity that the final policy is judged by. A completion
+    is right if it earns the best reward of its batch of rollouts, so a near miss that earns a part of the
+    reward leaves its prompt unsolved. Where hardly two rewards are equal, s is near 0 and u near 1.
 
     Source: ours. The clamped entropy and its bonus are from arXiv 2509.03493; training on pass@k is from
     arXiv 2503.19595 and 2508.10751.

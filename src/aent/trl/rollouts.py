@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from aent.method import Method, Rollouts
-from aent.objective import changed_rewards, rollout_advantages
+from aent.objective import changed_rewards, right, rollout_advantages
 from aent.trl.host import (
     VISION,
     Host,
@@ -85,8 +85,8 @@ class RolloutScores:
         rewards = self.grouped()
         if self.method.needs_group_reward and rewards.size(1) > 1:
             known = filled(rewards)
-            output[GROUP_REWARD] = self._local(known.mean(1, keepdim=True).expand_as(known))
-            output[SOLVED] = self._local(solved(known))
+            output[GROUP_REWARD] = self._local(group_mean(known))
+            output[SOLVED] = self._local(group_mean(right(known)))
         if self.method.group_advantages or (self.method.rewards and not self.kind.critic):
             kl = logps[0] - logps[1] if OLD_LOGP in output and len(logps) > 1 else None
             self._set_advantages(output, rewards, kl)
@@ -194,8 +194,6 @@ def filled(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"
     return torch.where(rewards.isnan(), rewards.nanmean(1, keepdim=True), rewards).nan_to_num(0.0)
 
 
-def solved(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
-    """Place each group's mean between the worst (0) and the best reward (1) of all; 0 if they are equal."""
-    worst, best = rewards.min(), rewards.max()
-    share = (rewards.mean(1, keepdim=True) - worst) / (best - worst).clamp(min=1e-12)
-    return share.expand_as(rewards)
+def group_mean(values: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
+    """Give every completion the mean of its group."""
+    return values.mean(1, keepdim=True).expand_as(values)

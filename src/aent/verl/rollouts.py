@@ -15,7 +15,7 @@ from torch import Tensor
 from verl.utils import tensordict_utils as tu  # pyright: ignore[reportMissingImports]
 
 from aent.method import Method, Rollouts
-from aent.objective import changed_rewards, rollout_advantages
+from aent.objective import changed_rewards, right, rollout_advantages
 from aent.verl.loss import GROUP_REWARD, SOLVED
 
 Nested = Any
@@ -97,14 +97,17 @@ class RolloutScores:
         """Return what the loss is told of each row, if the method reads it and there are groups."""
         if self.size < 2 or not self.method.needs_group_reward:
             return {}
-        count = self.rows.prompt.bincount().clamp(min=1)
-        means = torch.zeros(len(count)).index_add(0, self.rows.prompt, self.rewards) / count
-        worst, best = self.rewards.min(), self.rewards.max()
-        solved = (means - worst) / (best - worst).clamp(min=1e-12)
+        of_completion = {GROUP_REWARD: self.rewards, SOLVED: right(self.rewards)}
         return {
-            name: self.rows.spread(values[self.rows.prompt])[:, None]
-            for name, values in ((GROUP_REWARD, means), (SOLVED, solved))
+            name: self.rows.spread(self._group_mean(values))[:, None]
+            for name, values in of_completion.items()
         }
+
+    def _group_mean(self, values: Float[Tensor, " rollouts"]) -> Float[Tensor, " rollouts"]:
+        """Give every rollout the mean of its prompt."""
+        prompt = self.rows.prompt
+        count = prompt.bincount().clamp(min=1)
+        return (torch.zeros(len(count)).index_add(0, prompt, values) / count)[prompt]
 
     def changed_scores(self) -> Nested:
         """Return verl's scores with the method's reward as the sum of each rollout.

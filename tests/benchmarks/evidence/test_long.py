@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import torch
 import yaml
 
+from aent.method import Tokens
 from aent.runs.comparison import Entrant, load_entrants
 from aent.training.prepare import read_request
 
@@ -73,3 +75,21 @@ def test_one_half_of_aent_auto_has_its_weights_and_no_bonus(script):
     method = script("long_parts").weights_alone()
     assert method.token_advantages is unsolved_advantages
     assert method.controller.coef == 0.0
+
+
+def test_the_old_weights_count_a_near_miss_as_a_part_of_a_right_answer(script):
+    """Mean reward .8 without a right answer: weight .2 at the start, where aent-auto now has 1."""
+    grid = torch.ones(1, 2)
+    tokens = Tokens(
+        logp=-grid,
+        old_logp=-grid,
+        entropy=grid,
+        advantages=2 * grid,
+        mask=grid,
+        coef=0.5,
+        group_reward=torch.tensor([0.8]),
+        solved=torch.tensor([0.0]),
+    )
+    method = script("long_parts").mean_reward()
+    assert method.token_advantages(tokens).tolist() == [pytest.approx([0.4, 0.4])]
+    assert method.bonus(tokens).tolist() == [pytest.approx([0.1, 0.1])]
