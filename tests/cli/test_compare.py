@@ -68,11 +68,10 @@ def test_killed_at_any_moment_and_repeated_it_gives_the_same_table(argv, capsys)
     out, _ = stopped.communicate(timeout=120)
     assert stopped.returncode == 130
     assert "the same command continues from there" in out
-    for moment in ("runs/bonus-grpo-3/metrics.jsonl", "runs/bonus-grpo-3/checkpoint-3/trainer_state.json"):
-        killed = start(argv, "killed")
-        wait_for(Path("killed", moment), killed)
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
+    killed = start(argv, "killed")
+    wait_for(Path("killed/runs/bonus-grpo-3/checkpoint-3/trainer_state.json"), killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
     assert main(["compare", *argv, "--output_dir", "killed"]) == 0
     assert entries("killed") == entries("whole")
     with Path("whole/comparison.csv").open() as file:
