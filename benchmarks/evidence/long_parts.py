@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from aent.controllers import Fixed
+from aent.controllers import Fixed, Track
+from aent.controllers.track import MOST
 from aent.method import Method, Rollouts, Tokens
 from aent.methods.aent_auto import aent_auto, unsolved_advantages, unsolved_bonus
 from aent.subsets import Fraction
@@ -50,3 +51,17 @@ def aent_auto_exact() -> Method:
 def rights(rollouts: Rollouts) -> Tensor:
     """Return 1 for completions that earn the full reward of 1, 0 for the others."""
     return (rollouts.rewards >= 1).float()
+
+
+class Late(Track):
+    """Track whose bonus begins at a quarter of the entropy, not at half, and cancels the pull at an eighth."""
+
+    def _factor(self) -> float:
+        if self.recent >= self.start / 4:
+            return min(super()._factor(), 0.0)
+        return min(self.start / (4 * self.recent) - 1, MOST) if self.pull < 0 else 0.0
+
+
+def late() -> Method:
+    """Return aent-auto with a bonus that begins later."""
+    return replace(aent_auto(), name="late", controller=Late())
