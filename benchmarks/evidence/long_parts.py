@@ -54,7 +54,7 @@ def rights(rollouts: Rollouts) -> Tensor:
 
 
 class Late(Track):
-    """Track whose bonus begins at a quarter of the entropy, not at half, and cancels the pull at an eighth."""
+    """Track whose bonus begins at a quarter of the entropy, not half, and cancels the pull at an eighth."""
 
     def _factor(self) -> float:
         if self.recent >= self.start / 4:
