@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-from torch import Tensor
-
 from aent.controllers import Fixed, Track
 from aent.controllers.track import MOST
-from aent.method import Method, Rollouts, Tokens
+from aent.method import Method, Tokens
 from aent.methods.aent_auto import aent_auto, unsolved_advantages, unsolved_bonus
 from aent.subsets import Fraction
 
@@ -36,21 +34,6 @@ def mean_reward() -> Method:
         token_advantages=lambda tokens: unsolved_advantages(graded(tokens)),
         bonus=lambda tokens: unsolved_bonus(graded(tokens)),
     )
-
-
-def exact() -> Method:
-    """Return plain GRPO that is paid for right answers only, of rewards that also pay for near misses."""
-    return Method(name="exact", rewards=rights)
-
-
-def aent_auto_exact() -> Method:
-    """Return aent-auto that is paid for right answers only."""
-    return replace(aent_auto(), name="aent-auto-exact", rewards=rights)
-
-
-def rights(rollouts: Rollouts) -> Tensor:
-    """Return 1 for completions that earn the full reward of 1, 0 for the others."""
-    return (rollouts.rewards >= 1).float()
 
 
 class Late(Track):
