@@ -145,8 +145,15 @@ def tables(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts + _all_tasks(rows))
 
 
+def choices(rows: Sequence[Row], label: str) -> str:
+    """Compare a label with each other one that all recipes have: what the choice queues decide by."""
+    recipes = dict.fromkeys(row["recipe"] for row in rows)
+    shared = set.intersection(*(set(curves(rows, recipe)[0]) for recipe in recipes)) - {START, label}
+    return "\n\n".join(choice(rows, label, rival) for rival in sorted(shared))
+
+
 def choice(rows: Sequence[Row], label: str, rival: str) -> str:
-    """Compare two labels in the mean over recipes and evaluations: what choice-queue.yaml decides by."""
+    """Compare two labels in the mean over recipes and evaluations."""
     recipes = list(dict.fromkeys(row["recipe"] for row in rows))
     lines = [_line(("", label, rival, "difference")), "|" + "---|" * 4]
     for metric in (ONCE, OFTEN, ENDS[3], ENDS[4]):

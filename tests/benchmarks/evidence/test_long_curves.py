@@ -110,4 +110,15 @@ def test_a_choice_is_by_the_mean_over_evaluations(curves, long_row):
         for label, evaluations in sides.items()
         for i, correct in enumerate(evaluations)
     ]
-    assert "| pass@1 | 0.625 | 0.375 | +0.250 [+0.250, +0.250] |" in curves.choice(rows, "new", "old")
+    assert "| pass@1 | 0.625 | 0.375 | +0.250 [+0.250, +0.250] |" in curves.choices(rows, "new")
+
+
+def test_a_choice_is_among_the_methods_that_every_task_has(curves, long_row):
+    rows = [
+        {**long_row(label, 0, 200, [8, 8]), "recipe": recipe}
+        for recipe, labels in {"a": ("new", "old", "other"), "b": ("new", "old")}.items()
+        for label in labels
+    ] + [{**long_row("start", None, 0, [8, 8]), "recipe": recipe} for recipe in "ab"]
+    found = curves.choices(rows, "new")
+    assert found.count("|  | new | old | difference |") == 1
+    assert "other" not in found
