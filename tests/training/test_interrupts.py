@@ -80,7 +80,7 @@ def test_a_signal_ignored_at_the_end_of_a_block_stays_ignored():
 
 
 def test_a_signal_keeps_a_checkpoint_and_the_resumed_run_is_the_same(workplace, policy, capsys):
-    """One run is stopped twice, and resumed; another is left alone. Ctrl-C is in tests/cli/test_compare.py."""
+    """One run is stopped twice and resumed, another left alone. Ctrl-C is in tests/cli/test_compare.py."""
     argv = ["--model_name_or_path", str(policy), *SHORT[:6], "--max_steps", "60",
             "--evaluation", "null", "--method.coef", "0.01", "--method.lr", "0.1"]  # fmt: skip
     assert main(["train", *argv, "--output_dir", "whole"]) == 0

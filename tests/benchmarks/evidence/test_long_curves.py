@@ -115,7 +115,7 @@ def test_a_choice_is_by_the_mean_over_evaluations(curves, long_row):
 
 def test_a_choice_is_among_the_methods_that_every_task_has(curves, long_row):
     rows = [
-        {**long_row(label, 0, 200, [8, 8]), "recipe": recipe}
+        {**long_row(label, 0, 200, [8, 8], last=200), "recipe": recipe}
         for recipe, labels in {"a": ("new", "old", "other"), "b": ("new", "old")}.items()
         for label in labels
     ] + [{**long_row("start", None, 0, [8, 8]), "recipe": recipe} for recipe in "ab"]
