@@ -196,11 +196,11 @@ def _table(complete: Mapping[str, Sequence[Curve]], metric: Metric) -> str:
 
 
 def _all_tasks(rows: Sequence[Row]) -> list[str]:
-    """Means over the evaluation tasks with more than plain GRPO, of the runs that have all of them."""
+    """Means over the evaluation tasks with plain GRPO and aent-auto, of the methods that have all of them."""
     tasks: dict[str, dict[tuple[str, int], Curve]] = {}
     for name in dict.fromkeys(row["recipe"] for row in rows if not row["recipe"].startswith("dev-")):
         complete, _ = curves(rows, name)
-        if BASELINE in complete and len(complete) > 1:
+        if {BASELINE, "aent-auto"} <= set(complete):
             tasks[name] = {(curve.label, curve.seed): curve for own in complete.values() for curve in own}
     if len(tasks) < 2:
         return []
@@ -307,9 +307,12 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-COLORS = {BASELINE: GREY, "aent-auto": BLUE}
+COLORS = {
+    BASELINE: GREY, "aent-auto": BLUE, "weights-alone": INK, "late": GREEN,
+    "bonus-alone": "#CC79A7", "mean-reward": "#56B4E9",
+}  # fmt: skip
 """The methods that have one color in every picture; the others take the next of OTHERS."""
-OTHERS = (ORANGE, GREEN, INK, "#CC79A7", "#56B4E9", "#E69F00")
+OTHERS = (ORANGE, "#E69F00", "#882255", "#999933")
 
 
 def draw(rows: Sequence[Row], folder: Path) -> None:

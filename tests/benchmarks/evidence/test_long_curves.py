@@ -59,15 +59,15 @@ def test_the_tables_pair_seeds_and_leave_out_unfinished_runs(curves, long_row):
 
 
 def test_all_tasks_are_joined_where_a_run_has_them_all(curves, long_row):
-    """Plain GRPO has .5 and .25 of two tasks, aent .75 and .5: means of .375 and .625, best and last alike.
+    """Plain GRPO has .5 and .25 of two tasks, aent-auto .75 and .5: .375 and .625, best and last alike.
 
     sac lacks the second task, lists is for development, and the third task has plain GRPO alone.
     """
     ends = {
-        "eval-a": {"none": 8, "aent": 12, "sac": 16},
-        "long-b": {"none": 4, "aent": 8},
+        "eval-a": {"none": 8, "aent-auto": 12, "sac": 16},
+        "long-b": {"none": 4, "aent-auto": 8},
         "eval-c": {"none": 16},
-        "dev-lists": {"none": 0, "aent": 16},
+        "dev-lists": {"none": 0, "aent-auto": 16},
     }
     rows = []
     for recipe, heights in ends.items():
@@ -78,7 +78,7 @@ def test_all_tasks_are_joined_where_a_run_has_them_all(curves, long_row):
     assert text.startswith("Of eval-a, long-b:")
     assert [line.split(" | ")[:4] for line in text.splitlines()[4:]] == [
         ["| none", "0", "0.375", "0.375"],
-        ["| aent", "0", "0.625 (+0.250 [+0.250, +0.250])", "0.625 (+0.250 [+0.250, +0.250])"],
+        ["| aent-auto", "0", "0.625 (+0.250 [+0.250, +0.250])", "0.625 (+0.250 [+0.250, +0.250])"],
     ]
     assert "sac" in head
 
