@@ -12,6 +12,7 @@ from aent.advantages import (
     gae,
     grpo_advantages,
     moments,
+    right,
     terminal_rewards,
     value_loss,
     whiten,
@@ -138,3 +139,19 @@ def test_advantages_are_grpos():
     torch.testing.assert_close(advantages[0], torch.tensor([first, -first, first, -first]))
     torch.testing.assert_close(advantages[1], torch.zeros(4))
     torch.testing.assert_close(advantages[2], torch.tensor([third, -third, 0, 0]))
+
+
+@pytest.mark.parametrize(
+    ("rewards", "expected"),
+    [
+        ([[1.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]]),
+        ([[-1.0, 1.0], [1.0, 1.0]], [[0.0, 1.0], [1.0, 1.0]]),
+        (
+            [[1.1, 0.9], [0.1, 1.1 + 1e-7]],
+            [[1.0, 0.0], [0.0, 1.0]],
+        ),  # sums of rewards, with rounding
+        ([[0.7, 0.7], [0.7, 0.7]], [[0.0, 0.0], [0.0, 0.0]]),  # nothing tells right from wrong
+    ],
+)
+def test_right_is_what_earns_the_best_reward_of_all(rewards, expected):
+    assert right(torch.tensor(rewards)).tolist() == expected

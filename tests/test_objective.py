@@ -19,7 +19,6 @@ from aent import (
     token_advantages,
     with_terms,
 )
-from aent.objective import right
 
 GRID = torch.ones(2, 2)
 TOKENS = Tokens(
@@ -31,22 +30,6 @@ TOKENS = Tokens(
     coef=0.2,
 )
 ROLLOUTS = Rollouts(rewards=torch.tensor([[1.0, 2.0]]), mean_logp=pytest.fail)
-
-
-@pytest.mark.parametrize(
-    ("rewards", "expected"),
-    [
-        ([[1.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]]),
-        ([[-1.0, 1.0], [1.0, 1.0]], [[0.0, 1.0], [1.0, 1.0]]),
-        (
-            [[1.1, 0.9], [0.1, 1.1 + 1e-7]],
-            [[1.0, 0.0], [0.0, 1.0]],
-        ),  # sums of rewards, with rounding
-        ([[0.7, 0.7], [0.7, 0.7]], [[0.0, 0.0], [0.0, 0.0]]),  # nothing tells right from wrong
-    ],
-)
-def test_right_is_what_earns_the_best_reward_of_all(rewards, expected):
-    assert right(torch.tensor(rewards)).tolist() == expected
 
 
 def test_rewards_change_before_the_baseline():

@@ -15,6 +15,16 @@ Reduce = Callable[[Float[Tensor, " n"]], Float[Tensor, " n"]]
 """Sums a vector over all ranks."""
 
 
+def right(rewards: Float[Tensor, " *all"]) -> Float[Tensor, " *all"]:
+    """Return 1 for the completions that earn the best reward of all, 0 for the others.
+
+    A reward below the best, by more than rounding, is one for a near miss. All 0 if the rewards are equal, as
+    nothing then tells right from wrong.
+    """
+    worst, best = rewards.min(), rewards.max()
+    return ((rewards >= best - 1e-4 * (best - worst)) & (best > worst)).float()
+
+
 def grpo_advantages(rewards: Float[Tensor, "groups size"]) -> Float[Tensor, "groups size"]:
     """Return GRPO's advantages, ``(r - mean) / (std + 1e-4)`` within each group.
 

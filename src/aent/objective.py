@@ -31,16 +31,6 @@ def changed_rewards(method: Method, rollouts: Rollouts) -> Float[Tensor, "groups
     return _per_completion("rewards", method, method.rewards(rollouts), rollouts)
 
 
-def right(rewards: Float[Tensor, " *all"]) -> Float[Tensor, " *all"]:
-    """Return 1 for the completions that earn the best reward of all, 0 for the others.
-
-    A reward below the best, by more than rounding, is one for a near miss. All 0 if the rewards are equal, as
-    nothing then tells right from wrong.
-    """
-    worst, best = rewards.min(), rewards.max()
-    return ((rewards >= best - 1e-4 * (best - worst)) & (best > worst)).float()
-
-
 def rollout_advantages(
     method: Method,
     rollouts: Rollouts,

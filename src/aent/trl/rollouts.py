@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from aent.advantages import right
 from aent.method import Method, Rollouts
-from aent.objective import changed_rewards, right, rollout_advantages
+from aent.objective import changed_rewards, rollout_advantages
 from aent.trl.host import (
     VISION,
     Host,

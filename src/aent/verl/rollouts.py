@@ -14,8 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from verl.utils import tensordict_utils as tu  # pyright: ignore[reportMissingImports]
 
+from aent.advantages import right
 from aent.method import Method, Rollouts
-from aent.objective import changed_rewards, right, rollout_advantages
+from aent.objective import changed_rewards, rollout_advantages
 from aent.verl.loss import GROUP_REWARD, SOLVED
 
 Nested = Any
