@@ -53,7 +53,7 @@ def entries(folder):
     return [entry for entry in found if entry["metric"] != "seconds"]
 
 
-def test_killed_at_any_moment_and_repeated_it_gives_the_same_table(argv, capsys):
+def test_stopped_killed_and_repeated_it_gives_the_same_table(argv, capsys):
     assert main(["compare", *argv, "--output_dir", "whole"]) == 0
     printed = capsys.readouterr().out
     assert "pass@1" in printed
