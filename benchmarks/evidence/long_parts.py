@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from aent.controllers import Fixed, Track
+from torch import Tensor
+
+from aent.controllers import Track
 from aent.controllers.track import MOST
 from aent.method import Method, Tokens
 from aent.methods.aent_auto import aent_auto, unsolved_advantages, unsolved_bonus
@@ -11,7 +13,7 @@ from aent.subsets import Fraction
 
 def weights_alone() -> Method:
     """Return aent-auto without its bonus: ``A <- (1 - r * s) * A``, with its r and s."""
-    return replace(aent_auto(), name="weights-alone", controller=Fixed(coef=0.0))
+    return replace(aent_auto(strength=0.0), name="weights-alone")
 
 
 def two_thirds() -> Method:
@@ -48,3 +50,13 @@ class Late(Track):
 def late() -> Method:
     """Return aent-auto with a bonus that begins later."""
     return replace(aent_auto(), name="late", controller=Late())
+
+
+def unsolved_target() -> Method:
+    """Return aent-auto that looks at the entropy of what is unsolved: the mean with weights ``1 - s``."""
+
+    def measure(tokens: Tokens) -> tuple[Tensor, Tensor]:
+        weight = tokens.mask if tokens.solved is None else tokens.mask * (1 - tokens.solved[:, None])
+        return (weight * tokens.entropy.detach()).sum(), weight.sum()
+
+    return replace(aent_auto(), name="unsolved-target", measure=measure)

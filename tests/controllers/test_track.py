@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from aent.controllers import Effect, Foresighted, Track
+from aent.errors import InputError
 
 HOLD = 0.1 / 0.5
 """The coefficient that undoes the pull of `fed`."""
 
 
-def fed(entropies, pull=-0.1, push=0.5):
-    controller = Track()
+def fed(entropies, pull=-0.1, push=0.5, strength=1.0):
+    controller = Track(strength=strength)
     for entropy in entropies:
         controller.foresee(Effect(pull=pull, push=push))
         controller.update(entropy)
@@ -48,6 +49,21 @@ def test_it_takes_a_running_mean_of_the_entropy():
 @pytest.mark.parametrize(("entropy", "share"), [(1.05, 0.0), (1.0625, 0.5), (1.075, 1.0), (2.0, 4.0)])
 def test_it_pushes_the_entropy_down_from_a_twentieth_above_the_start_on(entropy, share, pull):
     assert fed([1.0] * 5 + [entropy] * 60, pull=pull).coef == pytest.approx(-share * HOLD)
+
+
+@pytest.mark.parametrize(
+    ("strength", "entropy", "share"),
+    [(0, 0.25, 0.0), (0.5, 0.25, 0.5), (2, 0.4, 0.5), (2, 0.125, 4.0), (0, 1.075, -1.0), (2, 1.075, -1.0)],
+)
+def test_strength_multiplies_what_holds_the_entropy_and_not_what_lowers_it(strength, entropy, share):
+    """Of (1 / (2 H) - 1): 1, 1, .25 and 3, the last one clipped; above the start always one pull."""
+    assert fed([1.0] * 5 + [entropy] * 60, strength=strength).coef == pytest.approx(share * HOLD)
+
+
+@pytest.mark.parametrize("strength", [-0.1, math.nan, math.inf])
+def test_a_strength_that_is_none(strength):
+    with pytest.raises(InputError, match="0 or more"):
+        Track(strength=strength)
 
 
 def test_there_is_no_bonus_where_the_policy_gradient_raises_the_entropy_itself():

@@ -1,9 +1,11 @@
 """A controller without settings: the entropy may fall by half, or rise by a twentieth, before it acts."""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from aent.controllers.base import Effect, Stateful, require_measured
+from aent.errors import InputError
 
 SETTLE = 5
 """Updates over which the starting entropy is measured; the coefficient is 0 during them."""
@@ -25,9 +27,9 @@ MOST = 4.0
 class Track(Stateful):
     """Cancel the policy gradient's effect on the entropy once half of it is gone; push down if it grows.
 
-    ``coef = |pull| / push * (-40 (H / H_start - 1.05) if H > 1.05 H_start else max(H_start / (2 H) - 1, 0) if
-    pull < 0 else 0)``, with the factor clipped to [-4, 4]. H is a running mean of the entropy, H_start the
-    mean of the first five entropies; pull and push are running means of `Effect`.
+    ``coef = |pull| / push * (-40 (H / H_start - 1.05) if H > 1.05 H_start else strength * max(H_start / (2 H)
+    - 1, 0) if pull < 0 else 0)``, with the factor clipped to [-4, 4]. H is a running mean of the entropy,
+    H_start the mean of the first five entropies; pull and push are running means of `Effect`.
 
     ``|pull| / push`` is the coefficient at which the bonus changes the entropy, to first order, by as much as
     the policy gradient does. So there is no bonus while at least half of the entropy remains. The bonus
@@ -41,10 +43,15 @@ class Track(Stateful):
     settles, not whether it settles.
 
     Source: ours; the ratio comes from the closed-form gradient of the entropy.
+
+    Raises:
+        InputError: for a strength that is negative or not finite.
     """
 
     kept: ClassVar[tuple[str, ...]] = ("coef", "updates", "start", "recent", "pull", "push")
 
+    strength: float = 1.0
+    """How strongly a fallen entropy is held; at 0 never, and only a rise is pushed down."""
     coef: float = field(default=0.0, init=False)
     """The coefficient in force."""
     updates: int = field(default=0, init=False)
@@ -57,6 +64,10 @@ class Track(Stateful):
     """Running mean of `Effect.pull`, not corrected for its start at 0, which cancels in the ratio."""
     push: float = field(default=0.0, init=False)
     """Running mean of `Effect.push`, likewise."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.strength) and self.strength >= 0):
+            raise InputError(f"strength={self.strength} must be a finite number, 0 or more; 1 is the default")
 
     @property
     def band(self) -> tuple[float, float] | None:
@@ -90,7 +101,7 @@ class Track(Stateful):
         growth = self.recent / self.start
         if growth > CEILING:
             return -min(STIFFNESS * (growth - CEILING), MOST)
-        return min(max(FREE / growth - 1, 0.0), MOST) if self.pull < 0 else 0.0
+        return min(self.strength * max(FREE / growth - 1, 0.0), MOST) if self.pull < 0 else 0.0
 
 
 def _mixed(mean: float, value: float, decay: float) -> float:

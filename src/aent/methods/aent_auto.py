@@ -9,8 +9,8 @@ from aent.methods.aent import AENT
 from aent.subsets import TopP
 
 
-def aent_auto() -> Method:
-    """Weight unsolved prompts more, and undo a collapse or a rise of the entropy. No settings.
+def aent_auto(*, strength: float = 1.0) -> Method:
+    """Weight unsolved prompts more, and undo a collapse or a rise of the entropy. Nothing has to be set.
 
     ``A <- u * A; loss = policy_loss - mean(coef * u * H(pi~)); u = 1 - r * s``, where s is the share of the
     prompt's completions that is right (`Tokens.solved`), r is the share of the training that is left, and H
@@ -21,6 +21,9 @@ def aent_auto() -> Method:
     the more of the policy gradient's effect on it the bonus cancels. Once the entropy has grown by a
     twentieth, coef is negative. Without groups (PPO, A2C), u is 1.
 
+    `strength` multiplies the positive coef, for those who want to trade; at 0 the weights are left alone to
+    act, and only a rise of the entropy is undone.
+
     At the start, a prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) =
     2 (1 - s) ds: prompts that are already solved are not sharpened at the expense of the others. At the
     end it gets the policy gradient of pass@1, the quantity that the final policy is judged by. A completion
@@ -29,13 +32,16 @@ def aent_auto() -> Method:
 
     Source: ours. The clamped entropy and its bonus are from arXiv 2509.03493; training on pass@k is from
     arXiv 2503.19595 and 2508.10751.
+
+    Raises:
+        InputError: for a strength that is negative or not finite.
     """
     return Method(
         name="aent-auto",
         subset=TopP(mass=0.9),
         token_advantages=unsolved_advantages,
         bonus=unsolved_bonus,
-        controller=Track(),
+        controller=Track(strength=strength),
         needs_group_reward=True,
         paper=AENT,
     )
