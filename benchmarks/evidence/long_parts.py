@@ -60,3 +60,20 @@ def unsolved_target() -> Method:
         return (weight * tokens.entropy.detach()).sum(), weight.sum()
 
     return replace(aent_auto(), name="unsolved-target", measure=measure)
+
+
+class Falling(Track):
+    """Track without its ceiling, for an entropy that is divided by the share of the training that is left."""
+
+    def _factor(self) -> float:
+        return min(max(self.start / (2 * self.recent) - 1, 0.0), MOST) if self.pull < 0 else 0.0
+
+
+def falling() -> Method:
+    """Return aent-auto with a floor that falls to 0 with the share of the training that is left."""
+
+    def measure(tokens: Tokens) -> tuple[Tensor, Tensor]:
+        counted = tokens.mask.sum()
+        return (tokens.mask * tokens.entropy.detach()).sum(), counted * max(tokens.remaining, 1e-3)
+
+    return replace(aent_auto(), name="falling", controller=Falling(), measure=measure)
