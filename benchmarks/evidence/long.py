@@ -60,7 +60,7 @@ def main() -> None:
     if options.stage == "tables":
         print(long_curves.tables(rows.read()))
     elif options.stage == "choose":
-        print(long_curves.choices(rows.read(), "aent-auto"))
+        print(long_curves.choices(rows.read(), "held"))
     elif options.stage == "draw":
         long_curves.draw(rows.read(), IMAGES)
     else:

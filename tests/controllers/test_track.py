@@ -12,10 +12,10 @@ HOLD = 0.1 / 0.5
 """The coefficient that undoes the pull of `fed`."""
 
 
-def fed(entropies, pull=-0.1, push=0.5, strength=1.0):
+def fed(entropies, pull=-0.1, push=0.5, remaining=1.0, strength=1.0):
     controller = Track(strength=strength)
     for entropy in entropies:
-        controller.foresee(Effect(pull=pull, push=push))
+        controller.foresee(Effect(pull=pull, push=push, remaining=remaining))
         controller.update(entropy)
     return controller
 
@@ -38,6 +38,18 @@ def test_it_measures_where_the_entropy_starts():
 def test_it_undoes_the_more_of_the_pull_the_less_is_left_below_half(entropy, share):
     """From a start at 1; at most four times the pull."""
     assert fed([1.0] * 5 + [entropy] * 40).coef == pytest.approx(share * HOLD)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "entropy", "share"),
+    [(0.5, 0.25, 0.0), (0.5, 0.2, 0.25), (0.5, 0.125, 1.0), (0.1, 0.05, 0.0), (0.0, 0.001, 0.0),
+     (0.1, 1.075, -1.0)],
+)  # fmt: skip
+def test_what_it_holds_falls_with_the_training_that_is_left(remaining, entropy, share):
+    """r / (2 H) - 1 from a start at 1; what lowers the entropy stays as it is."""
+    controller = fed([1.0] * 5 + [entropy] * 60, remaining=remaining)
+    assert controller.coef == pytest.approx(share * HOLD)
+    assert controller.band == pytest.approx((remaining / 4, 1.0))
 
 
 def test_it_takes_a_running_mean_of_the_entropy():

@@ -51,10 +51,10 @@ def test_a_window_is_read_as_the_mean_over_all_its_micro_batches(accelerator):
     window.add(sums(entropy=2, weight=1, full_entropy=6, tokens=2, pull=0.5, push=0.25))
     window.add(sums(entropy=9, weight=4, full_entropy=8, tokens=5, pull=-1, push=0.5))
     assert window.sums == sums(entropy=11, weight=5, full_entropy=14, tokens=7, pull=-0.5, push=0.75)
-    reading = window.close(accelerator)
-    effect = Effect(pull=-0.5, push=0.75)
-    assert reading == Reading(entropy=11 / 5, full_entropy=2.0, effect=effect)
+    reading = window.close(accelerator, remaining=0.25)
+    assert reading == Reading(entropy=11 / 5, full_entropy=2.0, effect=Effect(pull=-0.5, push=0.75))
     assert window.last_entropy == 11 / 5
+    effect = Effect(pull=-0.5, push=0.75, remaining=0.25)
     assert window.controller.told == [effect, 11 / 5]  # the effect first
     assert window.sums == sums()  # the next window starts empty
 
@@ -63,7 +63,7 @@ def test_tokens_without_weight_are_logged_and_move_nothing(accelerator):
     window = Window(Method(name="seer", controller=Seer(coef=0.1)))
     window.add(sums(full_entropy=6, tokens=2))
     metrics = {"aent/full_entropy": [], "aent/entropy": []}
-    window.close(accelerator).log(metrics)
+    window.close(accelerator, remaining=1.0).log(metrics)
     assert metrics == {"aent/full_entropy": [3.0], "aent/entropy": []}
     assert window.controller.told == []
     assert window.last_entropy is None
@@ -85,7 +85,7 @@ def test_the_checkpoint_has_the_format_of_earlier_versions(accelerator):
     assert window.sums == sums(entropy=10, full_entropy=12, weight=4, tokens=4, pull=0.5, push=0.25)
     assert window.state_dict() == written
     assert band.coef == 0.01  # the method's own controller is not touched
-    window.close(accelerator)
+    window.close(accelerator, remaining=1.0)
     assert window.coef == pytest.approx(0.02 + 0.02 * (4.3 - 10 / 4))
 
 
@@ -95,7 +95,7 @@ def test_without_a_controller_there_is_nothing_to_log_or_move(accelerator):
     metrics = {}
     window.log_coefficient(metrics)
     assert metrics == {}
-    assert window.close(accelerator).entropy == 2
+    assert window.close(accelerator, remaining=1.0).entropy == 2
     assert (window.coef, window.band, window.last_entropy) == (0.0, None, None)
 
 

@@ -59,14 +59,14 @@ class ByHand:
     def band(self):
         return None if self.controller is None else self.controller.band
 
-    def close(self):
+    def close(self, remaining):
         """Move the coefficient after a training step; returns the entropies it had: clamped, full."""
         sums, self.sums = self.sums, Sums()
         entropy = sums.entropy / sums.weight if sums.weight else None
         if self.controller is not None and entropy is not None:
             self.last_entropy = entropy
             if isinstance(self.controller, Foresighted):
-                self.controller.foresee(Effect(pull=sums.pull, push=sums.push))
+                self.controller.foresee(Effect(pull=sums.pull, push=sums.push, remaining=remaining))
             self.controller.update(entropy)
         return entropy, sums.full_entropy / sums.tokens
 
@@ -197,7 +197,7 @@ def assert_by_hand(folder, spec, logged, updates_per_step=2):
             for parameter, gradient in gradients.items():
                 torch.testing.assert_close(update["gradients"][parameter], gradient, atol=1e-5, rtol=1e-5)
         coefs.append(run.coef)
-        entropy, full_entropy = run.close()
+        entropy, full_entropy = run.close(remaining)
         expected = {"aent/entropy": entropy, "aent/full_entropy": full_entropy, "aent/coef": coefs[-1]}
         compared = {key: value for key, value in metrics.items() if key in expected}
         assert compared == pytest.approx({key: expected[key] for key in compared}, rel=1e-4)

@@ -3,7 +3,7 @@
 import pytest
 
 from aent import InputError, Method, load_method
-from aent.controllers import Band, Fixed
+from aent.controllers import Band, Effect, Fixed
 from aent.verl.window import PREFIX, Sums, Window
 
 AENT = {"name": "aent", "low": 2.9, "high": 3.2, "coef": 0.01, "coef_max": 0.1, "lr": 0.05, "warmup": 0}
@@ -21,7 +21,7 @@ def test_the_coefficient_follows_the_rule_once_per_step():
     window.take(first)
     window.take(metrics(entropy=28.0, weight=10.0, full_entropy=36.0, tokens=10.0))
     assert first == {"actor/lr": 1.0}  # our sums are not logged
-    logged = window.close()
+    logged = window.close(remaining=1.0)
     assert logged == pytest.approx(
         {
             "aent/coef": 0.01,  # the one in force during the step
@@ -33,14 +33,14 @@ def test_the_coefficient_follows_the_rule_once_per_step():
     )
     assert window.coef == pytest.approx(0.015)
     assert window.last_entropy == pytest.approx(2.8)
-    assert window.close().keys() == {"aent/coef", "aent/low", "aent/high"}  # nothing measured
+    assert window.close(remaining=1.0).keys() == {"aent/coef", "aent/low", "aent/high"}  # nothing measured
     assert window.coef == pytest.approx(0.015)
 
 
 def test_weights_that_leave_out_all_tokens_do_not_move_the_coefficient():
     window = Window(load_method(AENT))
     window.take(metrics(full_entropy=3.0, tokens=1.0))
-    assert "aent/entropy" not in window.close()
+    assert "aent/entropy" not in window.close(remaining=1.0)
     assert window.coef == 0.01
 
 
@@ -53,15 +53,15 @@ def test_a_foresighted_controller_hears_of_the_effect_first():
     window = Window(Method(name="own", controller=Recorder(coef=0.0)))
     window.take(metrics(entropy=1.0, weight=1.0, tokens=1.0, pull=-2.0, push=3.0))
     window.take(metrics(entropy=1.0, weight=1.0, tokens=1.0, pull=-1.0, push=1.0))
-    window.close()
-    assert (window.controller.effect.pull, window.controller.effect.push) == (-3.0, 4.0)
+    window.close(remaining=0.25)
+    assert window.controller.effect == Effect(pull=-3.0, push=4.0, remaining=0.25)
 
 
 def test_the_method_keeps_its_own_controller():
     method = load_method(AENT)
     window = Window(method)
     window.take(metrics(entropy=2.0, weight=1.0, tokens=1.0))
-    window.close()
+    window.close(remaining=1.0)
     assert window.coef > 0.01 == method.controller.coef
 
 
@@ -75,7 +75,7 @@ def test_state_is_kept_in_json():
 
     window = Window(load_method(AENT))
     window.take(metrics(entropy=2.0, weight=1.0, tokens=1.0))
-    window.close()
+    window.close(remaining=1.0)
     again = Window(load_method(AENT))
     again.load_state_dict(json.loads(json.dumps(window.state_dict())))
     assert (again.coef, again.last_entropy) == (window.coef, 2.0)

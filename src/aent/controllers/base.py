@@ -41,6 +41,8 @@ class Effect:
     """Change of the mean entropy by the policy gradient: mean of ``A (g_t - Σ_j p_j g_j)``, g = dH/dz."""
     push: float
     """Change of it by a bonus with coefficient 1: mean of ``Σ_j g_j^2``, in the same unit as `pull`."""
+    remaining: float = 1.0
+    """Share of the training that was left before the step, from 1 at the first one down to 0."""
 
 
 @runtime_checkable

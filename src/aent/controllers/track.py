@@ -1,4 +1,4 @@
-"""A controller without settings: the entropy may fall by half, or rise by a twentieth, before it acts."""
+"""A controller that needs no settings: it holds the less of the entropy the less of the training is left."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ MEMORY = 0.9
 RECENT = 0.5
 """Decay of the running mean of the entropy, which spans about two updates."""
 FREE = 0.5
-"""Fraction of the starting entropy above which there is no bonus."""
+"""Fraction of the starting entropy above which there is no bonus, at the start of training."""
 CEILING = 1.05
 """Fraction of the starting entropy above which the coefficient is negative."""
 STIFFNESS = 40.0
@@ -27,13 +27,16 @@ MOST = 4.0
 class Track(Stateful):
     """Cancel the policy gradient's effect on the entropy once half of it is gone; push down if it grows.
 
-    ``coef = |pull| / push * (-40 (H / H_start - 1.05) if H > 1.05 H_start else strength * max(H_start / (2 H)
-    - 1, 0) if pull < 0 else 0)``, with the factor clipped to [-4, 4]. H is a running mean of the entropy,
-    H_start the mean of the first five entropies; pull and push are running means of `Effect`.
+    ``coef = |pull| / push * (-40 (H / H_start - 1.05) if H > 1.05 H_start else strength * max(r H_start /
+    (2 H) - 1, 0) if pull < 0 else 0)``, with the factor clipped to [-4, 4]. H is a running mean of the
+    entropy, H_start the mean of the first five entropies, r the share of the training that is left
+    (`Effect.remaining`); pull and push are running means of `Effect`.
 
     ``|pull| / push`` is the coefficient at which the bonus changes the entropy, to first order, by as much as
-    the policy gradient does. So there is no bonus while at least half of the entropy remains. The bonus
-    cancels half of the pull when a third of the entropy remains, and all of it when a quarter remains. Once
+    the policy gradient does. So there is no bonus while at least half of the entropy remains. Early in
+    training the bonus cancels half of the pull when a third of the entropy remains, and all of it when a
+    quarter remains. These fractions fall with r: an entropy that is held to the end keeps the policy moving,
+    and costs what it would gain where there is nothing left to find. Once
     the entropy exceeds 1.05x its start, the coefficient turns negative regardless of the sign of the pull: an
     entropy that grows against its pull shows that the first-order estimate is wrong there.
 
@@ -48,7 +51,7 @@ class Track(Stateful):
         InputError: for a strength that is negative or not finite.
     """
 
-    kept: ClassVar[tuple[str, ...]] = ("coef", "updates", "start", "recent", "pull", "push")
+    kept: ClassVar[tuple[str, ...]] = ("coef", "updates", "start", "recent", "pull", "push", "remaining")
 
     strength: float = 1.0
     """How strongly a fallen entropy is held; at 0 never, and only a rise is pushed down."""
@@ -60,6 +63,8 @@ class Track(Stateful):
     """Mean entropy of the first updates, nats per token."""
     recent: float = field(default=0.0, init=False)
     """Running mean of the entropy since then."""
+    remaining: float = field(default=1.0, init=False)
+    """`Effect.remaining` of the last update."""
     pull: float = field(default=0.0, init=False)
     """Running mean of `Effect.pull`, not corrected for its start at 0, which cancels in the ratio."""
     push: float = field(default=0.0, init=False)
@@ -71,13 +76,14 @@ class Track(Stateful):
 
     @property
     def band(self) -> tuple[float, float] | None:
-        """A quarter of the starting entropy and all of it, nats per token; None before the first update."""
-        return None if self.updates == 0 else (self.start * FREE / 2, self.start)
+        """``r / 4`` of the starting entropy and all of it, nats per token; None before the first update."""
+        return None if self.updates == 0 else (self.remaining * self.start * FREE / 2, self.start)
 
     def foresee(self, effect: Effect) -> None:
         """Record what the steps of this window did to the entropy, to first order; `update` follows."""
         self.pull = _mixed(self.pull, effect.pull, MEMORY)
         self.push = _mixed(self.push, effect.push, MEMORY)
+        self.remaining = effect.remaining
 
     def update(self, entropy: float) -> float:
         """Take a measured entropy and return the new coefficient.
@@ -101,7 +107,9 @@ class Track(Stateful):
         growth = self.recent / self.start
         if growth > CEILING:
             return -min(STIFFNESS * (growth - CEILING), MOST)
-        return min(self.strength * max(FREE / growth - 1, 0.0), MOST) if self.pull < 0 else 0.0
+        if self.pull >= 0:
+            return 0.0
+        return min(self.strength * max(self.remaining * FREE / growth - 1, 0.0), MOST)
 
 
 def _mixed(mean: float, value: float, decay: float) -> float:

@@ -236,6 +236,11 @@ def passes_per_rollouts(host: Host) -> int:
     return host.args.steps_per_generation * host.args.num_iterations
 
 
+def remaining(host: Host) -> float:
+    """Return the share of the training that is left before the current optimizer step."""
+    return 1 - host.state.global_step / max(host.state.max_steps, 1)
+
+
 def reduced(accelerator: Accelerator, values: Tensor, reduction: str = "sum") -> Tensor:
     """Reduce a tensor over the ranks: its sum, or its mean."""
     return cast(Tensor, accelerator.reduce(values, reduction=reduction))

@@ -26,7 +26,7 @@ from aent.objective import (
 from aent.ops import EntropySlopes
 from aent.trl.finite import FiniteSteps
 from aent.trl.head import EntropyHead, Recorded
-from aent.trl.host import Host, Kind, gather_all, host_mean, token_mask
+from aent.trl.host import Host, Kind, gather_all, host_mean, remaining, token_mask
 from aent.trl.rollouts import GROUP_REWARD, OLD_ENTROPY, OLD_LOGP, SOLVED, RolloutScores
 from aent.trl.window import Sums, Window
 
@@ -136,7 +136,7 @@ class MethodLoss:
             ref_logp=inputs.get("ref_per_token_logps"),
             group_reward=inputs.get(GROUP_REWARD),
             solved=inputs.get(SOLVED),
-            remaining=1 - host.state.global_step / max(host.state.max_steps, 1),
+            remaining=remaining(host),
             clip=(host.epsilon_low, host.epsilon_high),
             weight=inputs.get("importance_sampling_ratio", 1.0),
             coef=self.window.coef,

@@ -21,7 +21,7 @@ from aent.policies.prefill import shared_prompts
 from aent.subsets import Full
 from aent.trl.finite import FiniteSteps
 from aent.trl.head import EntropyHead
-from aent.trl.host import Host, Kind, check_model, check_trl
+from aent.trl.host import Host, Kind, check_model, check_trl, remaining
 from aent.trl.loss import MethodLoss
 from aent.trl.refusals import fitted
 from aent.trl.rewards import checked_rewards
@@ -166,7 +166,7 @@ class AEntMixin:
         metrics = host._metrics["train"]
         window.log_coefficient(metrics)
         if window.ends(host):
-            window.close(host.accelerator).log(metrics)
+            window.close(host.accelerator, remaining(host)).log(metrics)
             self._aent_switch_head()
 
     # Checkpoints, which hold the rollouts of each rank beside the state of its random numbers

@@ -6,7 +6,7 @@ rollouts.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -120,17 +120,17 @@ class Window:
         passes, before = passes_per_rollouts(host), host._step - host.current_gradient_accumulation_steps
         return host._step // passes > before // passes
 
-    def close(self, accelerator: Accelerator) -> Reading:
+    def close(self, accelerator: Accelerator, remaining: float) -> Reading:
         """Read the window on all ranks, move the coefficient, and start a new window.
 
-        A window without tokens does not move the coefficient.
+        A window without tokens does not move the coefficient. `remaining` is that of `Effect`.
         """
         reading = Reading.of(self.sums, accelerator)
         self._sums = torch.zeros_like(self._sums)
         if reading.entropy is not None and self.controller is not None:
             self.last_entropy = reading.entropy
             if isinstance(self.controller, Foresighted):
-                self.controller.foresee(reading.effect)
+                self.controller.foresee(replace(reading.effect, remaining=remaining))
             self.controller.update(reading.entropy)
         return reading
 

@@ -82,7 +82,7 @@ class AEntMixin:
                 "coef": self.aent_window.coef,
                 "band": self.aent_window.band,
                 "last_entropy": self.aent_window.last_entropy,
-                "remaining": 1 - (host.global_steps - 1) / host.total_training_steps,
+                "remaining": _remaining(host),
             }
         batch = super()._update_actor(batch, metrics)  # type: ignore[misc]
         if self.method.parts:
@@ -94,7 +94,7 @@ class AEntMixin:
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         """Train on a batch of rollouts as verl does, then move the coefficient."""
         batch = super().step(metrics, timing_raw)  # type: ignore[misc]
-        metrics |= self.aent_window.close()
+        metrics |= self.aent_window.close(_remaining(self))
         return batch
 
     def _save_checkpoint(self) -> None:
@@ -130,3 +130,8 @@ class AEntTrainerSeparateAsync(AEntMixin, PPOTrainerSeparateAsync):
     """verl's ``separate_async`` trainer with an entropy method."""
 
     worker = "AEntDetachActorWorker"
+
+
+def _remaining(host: Any) -> float:
+    """The share of the training that is left before the current step; verl counts steps from 1."""
+    return 1 - (host.global_steps - 1) / host.total_training_steps

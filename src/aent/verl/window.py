@@ -76,10 +76,11 @@ class Window:
         update = [float(metrics.pop(name)) for name in names]
         self._sums = Sums(*(a + b for a, b in zip(self._sums, update, strict=True)))
 
-    def close(self) -> dict[str, float]:
+    def close(self, remaining: float) -> dict[str, float]:
         """Move the coefficient, start a new window, and return what to log.
 
-        A window without tokens, as during the warm-up of a critic, does not move the coefficient.
+        A window without tokens, as during the warm-up of a critic, does not move the coefficient. `remaining`
+        is that of `Effect`.
         """
         sums, self._sums = self._sums, Sums()
         logged = {} if self.controller is None else {"aent/coef": self.coef}
@@ -88,7 +89,7 @@ class Window:
             logged["aent/full_entropy"] = sums.full_entropy / sums.tokens
         if sums.weight != 0:
             entropy = logged["aent/entropy"] = sums.entropy / sums.weight
-            self._update(entropy, Effect(pull=sums.pull, push=sums.push))
+            self._update(entropy, Effect(pull=sums.pull, push=sums.push, remaining=remaining))
         return logged
 
     def _update(self, entropy: float, effect: Effect) -> None:
