@@ -20,7 +20,7 @@ class Held(Track):
 
 
 class Late(Held):
-    """Held, with a bonus that begins at a quarter of the entropy, not half, and cancels the pull at an eighth."""
+    """Held, with a bonus that begins at a quarter of the entropy and cancels the pull at an eighth."""
 
     def _factor(self) -> float:
         if self.recent >= self.start / 4:
@@ -71,7 +71,7 @@ def mean_reward() -> Method:
 
 
 def unsolved_target() -> Method:
-    """Return held that looks at the entropy of what is unsolved: the mean over tokens with weights ``1 - s``."""
+    """Return held that looks at the entropy of what is unsolved: a mean with weights ``1 - s``."""
 
     def measure(tokens: Tokens) -> tuple[Tensor, Tensor]:
         weight = tokens.mask if tokens.solved is None else tokens.mask * (1 - tokens.solved[:, None])
@@ -88,7 +88,7 @@ class Falling(Held):
 
 
 def falling() -> Method:
-    """Return the trial of what is now aent-auto: the entropy divided by r is held, in place of H against r."""
+    """Return the trial of what is now aent-auto: it holds H / r at what aent-auto holds H at times r."""
 
     def measure(tokens: Tokens) -> tuple[Tensor, Tensor]:
         return (tokens.mask * tokens.entropy.detach()).sum(), tokens.mask.sum() * max(tokens.remaining, 1e-3)

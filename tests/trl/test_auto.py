@@ -55,6 +55,15 @@ def test_what_is_solved_counts_by_the_steps_that_remain(build, options):
     assert [s.item() for s in trainer._aent_window.sums[4:]] == pytest.approx(expected, rel=1e-3)
 
 
+def test_the_controller_is_told_what_remains(build, options):
+    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options | {"max_steps": 4}, method="aent-auto")
+    seen, shown = [], trainer.controller.foresee
+    trainer.controller.foresee = lambda effect: (seen.append(effect.remaining), shown(effect))
+    trainer.train()
+    assert seen == [3 / 4, 2 / 4, 1 / 4, 0]
+    assert trainer.controller.band == (0, trainer.controller.start)
+
+
 def test_a_step_in_two_parts_is_one_step(build, options):
     options |= {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
     trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")

@@ -95,6 +95,13 @@ def test_one_update_of_the_coefficient_per_step(make):
     assert trainer.told[-1]["last_entropy"] == pytest.approx(2.8)
 
 
+def test_the_controller_is_told_what_remains(make):
+    trainer = make("{name:entropy-bonus,controller:track}")
+    trainer.global_steps = 4
+    trainer.step({}, {})
+    assert trainer.aent_window.controller.remaining == pytest.approx(0.6)  # after the fourth of ten steps
+
+
 def test_a_worker_without_aent_stops_the_first_step(make, monkeypatch):
     monkeypatch.setattr(Host, "_update_actor", lambda self, batch, metrics: batch)
     with pytest.raises(InputError, match="the workers reported no actor/aent/entropy"):

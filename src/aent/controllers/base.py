@@ -42,7 +42,7 @@ class Effect:
     push: float
     """Change of it by a bonus with coefficient 1: mean of ``Σ_j g_j^2``, in the same unit as `pull`."""
     remaining: float = 1.0
-    """Share of the training that was left before the step, from 1 at the first one down to 0."""
+    """Share of the training that is left after the step, 0 after the last one."""
 
 
 @runtime_checkable

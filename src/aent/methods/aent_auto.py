@@ -19,7 +19,8 @@ def aent_auto(*, strength: float = 1.0) -> Method:
 
     coef comes from `Track`. It is 0 until half of the entropy is gone. After that, the less entropy is left,
     the more of the policy gradient's effect on it the bonus cancels. What is held falls to 0 with r, so that
-    the policy can settle at the end. Once the entropy has grown by a twentieth, coef is negative. Without groups (PPO, A2C), u is 1.
+    the policy can settle at the end. Once the entropy has grown by a twentieth, coef is negative. Without
+    groups (PPO, A2C), u is 1.
 
     `strength` multiplies the positive coef, for those who want to trade; at 0 the weights are left alone to
     act, and only a rise of the entropy is undone.

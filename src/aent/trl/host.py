@@ -237,7 +237,7 @@ def passes_per_rollouts(host: Host) -> int:
 
 
 def remaining(host: Host) -> float:
-    """Return the share of the training that is left before the current optimizer step."""
+    """Return the share of the training that is left."""
     return 1 - host.state.global_step / max(host.state.max_steps, 1)
 
 

@@ -82,7 +82,7 @@ class AEntMixin:
                 "coef": self.aent_window.coef,
                 "band": self.aent_window.band,
                 "last_entropy": self.aent_window.last_entropy,
-                "remaining": _remaining(host),
+                "remaining": _remaining(host, host.global_steps - 1),
             }
         batch = super()._update_actor(batch, metrics)  # type: ignore[misc]
         if self.method.parts:
@@ -93,8 +93,9 @@ class AEntMixin:
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         """Train on a batch of rollouts as verl does, then move the coefficient."""
+        host: Any = self
         batch = super().step(metrics, timing_raw)  # type: ignore[misc]
-        metrics |= self.aent_window.close(_remaining(self))
+        metrics |= self.aent_window.close(_remaining(host, host.global_steps))
         return batch
 
     def _save_checkpoint(self) -> None:
@@ -132,6 +133,6 @@ class AEntTrainerSeparateAsync(AEntMixin, PPOTrainerSeparateAsync):
     worker = "AEntDetachActorWorker"
 
 
-def _remaining(host: Any) -> float:
-    """The share of the training that is left before the current step; verl counts steps from 1."""
-    return 1 - (host.global_steps - 1) / host.total_training_steps
+def _remaining(host: Any, done: int) -> float:
+    """The share of the training that is left after so many steps."""
+    return 1 - done / host.total_training_steps
