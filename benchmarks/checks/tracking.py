@@ -3,8 +3,9 @@
     python benchmarks/checks/tracking.py [--recipe benchmarks/evidence/eval-chain.yaml] [--seed 0] [--jobs 2]
 
 One run per cell, without evaluation, nothing but the cell's own flags changed; with 32,768 tokens at a
-smaller size. After step 20, the mean entropy of every ten steps is held against the band, from the floor
-at a quarter of the starting entropy up to that; asked are 15 %. Beside that how near the floor it came.
+smaller size. After step 20, the mean entropy of every ten steps is held against the band: from the floor, a
+quarter of the starting entropy times the share of the training that is left, up to the starting entropy;
+asked are 15 %. Beside that how near the floor it came.
 Finished runs are not repeated.
 """
 
