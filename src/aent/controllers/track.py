@@ -35,9 +35,9 @@ class Track(Stateful):
     ``|pull| / push`` is the coefficient at which the bonus changes the entropy, to first order, by as much as
     the policy gradient does. So there is no bonus while at least half of the entropy remains. Early in
     training the bonus cancels half of the pull when a third of the entropy remains, and all of it when a
-    quarter remains. These fractions fall with r, so that the policy can settle at the end. Once
-    the entropy exceeds 1.05x its start, the coefficient turns negative regardless of the sign of the pull: an
-    entropy that grows against its pull shows that the first-order estimate is wrong there.
+    quarter remains. These fractions fall with r, so that the policy can settle at the end. Once the entropy
+    exceeds 1.05x its start, the coefficient turns negative regardless of the sign of the pull: an entropy
+    that grows against its pull shows that the first-order estimate is wrong there.
 
     The coefficient is expressed in units of the policy gradient's own effect, so nothing needs tuning: twice
     as large advantages, other vocabularies or other learning rates need no other setting. The ratio ignores
