@@ -1,9 +1,9 @@
 """Long training: 2,000 steps with a learning rate that does not decay, evaluated every 200 steps.
 
     python benchmarks/evidence/long.py run       # the runs of long-queue.yaml, in its order
-    python benchmarks/evidence/long.py tables    # what docs/evidence.md shows of them
+    python benchmarks/evidence/long.py tables    # for docs/evidence.md; --seed 0 for one seed
     python benchmarks/evidence/long.py draw      # docs/images/long-*.png
-    python benchmarks/evidence/long.py choose    # the subset; --results benchmarks/evidence/choice.jsonl
+    python benchmarks/evidence/long.py choose    # held against rivals; --results .../choice.jsonl
 
 The recipes are those of evidence.py, trained for longer; the methods are in ``long-methods.yaml``. Every
 evaluation is a row of ``long.jsonl``, written as soon as it is done: unseen and training problems apart, at
@@ -55,10 +55,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--every", type=int, default=200, help="steps between evaluations")
+    parser.add_argument("--seed", type=int, help="tables of this seed alone")
     options = parser.parse_args()
     rows = Rows(options.results)
     if options.stage == "tables":
-        print(long_curves.tables(rows.read()))
+        found = rows.read()
+        if options.seed is not None:
+            found = [row for row in found if row.get("seed") in (None, options.seed)]  # the start has none
+        print(long_curves.tables(found))
     elif options.stage == "choose":
         print(long_curves.choices(rows.read(), "held"))
     elif options.stage == "draw":

@@ -72,8 +72,15 @@ def test_strength_multiplies_what_holds_the_entropy_and_not_what_lowers_it(stren
     assert fed([1.0] * 5 + [entropy] * 60, strength=strength).coef == pytest.approx(share * HOLD)
 
 
+def test_a_checkpoint_from_before_it_knew_what_is_left():
+    state = Track().state_dict()
+    del state["remaining"]
+    with pytest.raises(InputError, match="no remaining of Track: another version of aent wrote it"):
+        Track().load_state_dict(state)
+
+
 @pytest.mark.parametrize("strength", [-0.1, math.nan, math.inf])
-def test_a_strength_that_is_none(strength):
+def test_a_strength_that_cannot_be(strength):
     with pytest.raises(InputError, match="0 or more"):
         Track(strength=strength)
 

@@ -65,7 +65,17 @@ class Stateful:
         return {name: getattr(self, name) for name in self.kept}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore them."""
+        """Restore them.
+
+        Raises:
+            InputError: if one is missing, as in a checkpoint of another version.
+        """
+        missing = [name for name in self.kept if name not in state]
+        if missing:
+            raise InputError(
+                f"the checkpoint has no {', '.join(missing)} of {type(self).__name__}: another version of "
+                "aent wrote it; resume with that version, or start a new run from the checkpoint's weights"
+            )
         for name in self.kept:
             setattr(self, name, state[name])
 

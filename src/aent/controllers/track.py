@@ -1,4 +1,4 @@
-"""A controller that needs no settings: it holds the less of the entropy the less of the training is left."""
+"""A controller that needs no settings: it holds less of the entropy as training goes on."""
 
 import math
 from dataclasses import dataclass, field

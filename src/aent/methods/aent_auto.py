@@ -22,8 +22,8 @@ def aent_auto(*, strength: float = 1.0) -> Method:
     the policy can settle at the end. Once the entropy has grown by a twentieth, coef is negative. Without
     groups (PPO, A2C), u is 1.
 
-    `strength` multiplies the positive coef, for those who want to trade; at 0 the weights are left alone to
-    act, and only a rise of the entropy is undone.
+    `strength` multiplies a positive coef. At 0 the weights act alone, and only a rise of the entropy is
+    undone.
 
     At the start, a prompt with pass@1 s gets the policy gradient of pass@2, since d(1 - (1-s)^2) =
     2 (1 - s) ds: prompts that are already solved are not sharpened at the expense of the others. At the
