@@ -3,7 +3,7 @@
     python benchmarks/evidence/long.py run       # the runs of long-queue.yaml, in its order
     python benchmarks/evidence/long.py tables    # for docs/evidence.md; --seed 0 for one seed
     python benchmarks/evidence/long.py draw      # docs/images/long-*.png
-    python benchmarks/evidence/long.py choose    # held against rivals; --results .../choice.jsonl
+    python benchmarks/evidence/long.py choose    # --against LABEL --results .../choice.jsonl
 
 The recipes are those of evidence.py, trained for longer; the methods are in ``long-methods.yaml``. Every
 evaluation is a row of ``long.jsonl``, written as soon as it is done: unseen and training problems apart, at
@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--every", type=int, default=200, help="steps between evaluations")
     parser.add_argument("--seed", type=int, help="tables of this seed alone")
+    parser.add_argument("--against", default="held", help="what `choose` compares with each other method")
+    parser.add_argument("--last", type=int, default=0, help="evaluations `choose` looks at; 0 for all")
     options = parser.parse_args()
     rows = Rows(options.results)
     if options.stage == "tables":
@@ -64,7 +66,7 @@ def main() -> None:
             found = [row for row in found if row.get("seed") in (None, options.seed)]  # the start has none
         print(long_curves.tables(found))
     elif options.stage == "choose":
-        print(long_curves.choices(rows.read(), "held"))
+        print(long_curves.choices(rows.read(), options.against, options.last))
     elif options.stage == "draw":
         long_curves.draw(rows.read(), IMAGES)
     else:

@@ -79,9 +79,9 @@ class Curve(NamedTuple):
         values = np.array([area_under_curve(self.steps[1:], list(column[1:])) for column in columns])
         return PerProblem(values, np.ones(len(values)))
 
-    def mean(self, metric: Metric) -> PerProblem:
-        """Return the mean over the evaluations after the start."""
-        values = np.mean([metric.of(row).values for row in self.rows[1:]], 0)
+    def mean(self, metric: Metric, last: int = 0) -> PerProblem:
+        """Return the mean over the last evaluations; over all after the start without a number."""
+        values = np.mean([metric.of(row).values for row in self.rows[1:][-last:]], 0)
         return PerProblem(values, np.ones(len(values)))
 
     def reaches(self, metric: Metric, height: float) -> int | None:
@@ -145,20 +145,23 @@ def tables(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts + _all_tasks(rows))
 
 
-def choices(rows: Sequence[Row], label: str) -> str:
-    """Compare a label with each other one that all recipes have: what the choice queues decide by."""
+def choices(rows: Sequence[Row], label: str, last: int = 0) -> str:
+    """Compare a label with each other one that all recipes have: what the choice queues decide by.
+
+    They are compared in their `last` evaluations, in all of them without a number.
+    """
     recipes = dict.fromkeys(row["recipe"] for row in rows)
     shared = set.intersection(*(set(curves(rows, recipe)[0]) for recipe in recipes)) - {START, label}
-    return "\n\n".join(choice(rows, label, rival) for rival in sorted(shared))
+    return "\n\n".join(choice(rows, label, rival, last) for rival in sorted(shared))
 
 
-def choice(rows: Sequence[Row], label: str, rival: str) -> str:
+def choice(rows: Sequence[Row], label: str, rival: str, last: int) -> str:
     """Compare two labels in the mean over recipes and evaluations."""
     recipes = list(dict.fromkeys(row["recipe"] for row in rows))
     lines = [_line(("", label, rival, "difference")), "|" + "---|" * 4]
     for metric in (ONCE, OFTEN, ENDS[3], ENDS[4]):
         own, other = (
-            [curve.mean(metric) for recipe in recipes for curve in curves(rows, recipe)[0][name]]
+            [curve.mean(metric, last) for recipe in recipes for curve in curves(rows, recipe)[0][name]]
             for name in (label, rival)
         )
         change, low, high = paired_difference(other, own)

@@ -111,6 +111,7 @@ def test_a_choice_is_by_the_mean_over_evaluations(curves, long_row):
         for i, correct in enumerate(evaluations)
     ]
     assert "| pass@1 | 0.625 | 0.375 | +0.250 [+0.250, +0.250] |" in curves.choices(rows, "new")
+    assert "| pass@1 | 0.750 | 0.500 | +0.250 [+0.250, +0.250] |" in curves.choices(rows, "new", last=1)
 
 
 def test_a_choice_is_among_the_methods_that_every_task_has(curves, long_row):
