@@ -156,14 +156,16 @@ def choices(rows: Sequence[Row], label: str, last: int = 0) -> str:
 
 
 def choice(rows: Sequence[Row], label: str, rival: str, last: int) -> str:
-    """Compare two labels in the mean over recipes and evaluations."""
-    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
+    """Compare two labels in the mean over evaluations, recipes and the seeds that both have."""
+    pairs = [
+        (found[label][seed], found[rival][seed])
+        for recipe in dict.fromkeys(row["recipe"] for row in rows)
+        for found in [{name: {c.seed: c for c in own} for name, own in curves(rows, recipe)[0].items()}]
+        for seed in sorted(found[label].keys() & found[rival].keys())
+    ]
     lines = [_line(("", label, rival, "difference")), "|" + "---|" * 4]
     for metric in (ONCE, OFTEN, ENDS[3], ENDS[4]):
-        own, other = (
-            [curve.mean(metric, last) for recipe in recipes for curve in curves(rows, recipe)[0][name]]
-            for name in (label, rival)
-        )
+        own, other = ([curve.mean(metric, last) for curve in side] for side in zip(*pairs, strict=True))
         change, low, high = paired_difference(other, own)
         heights = (f"{mean_over_seeds(columns):.3f}" for columns in (own, other))
         lines.append(_line((metric.name, *heights, f"{change:+.3f} [{low:+.3f}, {high:+.3f}]")))

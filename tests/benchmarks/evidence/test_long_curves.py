@@ -114,6 +114,16 @@ def test_a_choice_is_by_the_mean_over_evaluations(curves, long_row):
     assert "| pass@1 | 0.750 | 0.500 | +0.250 [+0.250, +0.250] |" in curves.choices(rows, "new", last=1)
 
 
+def test_a_choice_is_on_the_seeds_that_both_have(curves, long_row):
+    rows = [
+        long_row("start", None, 0, [8, 8]),
+        long_row("new", 0, 200, [4, 4], last=200),
+        long_row("new", 1, 200, [12, 12], last=200),
+        long_row("old", 1, 200, [8, 8], last=200),
+    ]
+    assert "| pass@1 | 0.750 | 0.500 | +0.250 [+0.250, +0.250] |" in curves.choices(rows, "new")
+
+
 def test_a_choice_is_among_the_methods_that_every_task_has(curves, long_row):
     rows = [
         {**long_row(label, 0, 200, [8, 8], last=200), "recipe": recipe}
