@@ -94,3 +94,26 @@ def falling() -> Method:
         return (tokens.mask * tokens.entropy.detach()).sum(), tokens.mask.sum() * max(tokens.remaining, 1e-3)
 
     return replace(aent_auto(), name="falling", controller=Falling(), measure=measure)
+
+
+class Decaying(Track):
+    """Track under a linear decay of the learning rate: `Effect.remaining` counts the learning rate left."""
+
+    def foresee(self, effect: Effect) -> None:
+        """Square the share of the steps that is left."""
+        super().foresee(replace(effect, remaining=effect.remaining**2))
+
+
+def by_learning_rate() -> Method:
+    """Return aent-auto with an r that counts the learning rate left, for a linear decay to 0: ``r ** 2``."""
+
+    def counted(tokens: Tokens) -> Tokens:
+        return replace(tokens, remaining=tokens.remaining**2)
+
+    return replace(
+        aent_auto(),
+        name="by-learning-rate",
+        token_advantages=lambda tokens: unsolved_advantages(counted(tokens)),
+        bonus=lambda tokens: unsolved_bonus(counted(tokens)),
+        controller=Decaying(),
+    )
