@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from aent.errors import InputError
 from aent.evaluation.metrics import pass_at_k
 from aent.report.figure import BLUE, GREEN, GREY, INK, ORANGE
 from aent.statistics import PerProblem, area_under_curve, mean_over_seeds, paired_difference
@@ -146,13 +147,18 @@ def tables(rows: Sequence[Row]) -> str:
 
 
 def choices(rows: Sequence[Row], label: str, last: int = 0) -> str:
-    """Compare a label with each other one that all recipes have: what the choice queues decide by.
+    """Compare a label with each other one that its recipes have: what the choice queues decide by.
 
     They are compared in their `last` evaluations, in all of them without a number.
     """
-    recipes = dict.fromkeys(row["recipe"] for row in rows)
-    shared = set.intersection(*(set(curves(rows, recipe)[0]) for recipe in recipes)) - {START, label}
-    return "\n\n".join(choice(rows, label, rival, last) for rival in sorted(shared))
+    found = {recipe: curves(rows, recipe)[0] for recipe in dict.fromkeys(row["recipe"] for row in rows)}
+    recipes = [recipe for recipe, complete in found.items() if label in complete]
+    if not recipes:
+        known = sorted({name for complete in found.values() for name in complete})
+        raise InputError(f"no run of {label} is complete here; complete are some of: {', '.join(known)}")
+    shared = set.intersection(*(set(found[recipe]) for recipe in recipes)) - {START, label}
+    own = [row for row in rows if row["recipe"] in recipes]
+    return "\n\n".join(choice(own, label, rival, last) for rival in sorted(shared))
 
 
 def choice(rows: Sequence[Row], label: str, rival: str, last: int) -> str:

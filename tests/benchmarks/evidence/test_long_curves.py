@@ -124,6 +124,15 @@ def test_a_choice_is_on_the_seeds_that_both_have(curves, long_row):
     assert "| pass@1 | 0.750 | 0.500 | +0.250 [+0.250, +0.250] |" in curves.choices(rows, "new")
 
 
+def test_a_choice_is_on_the_tasks_that_have_the_label(curves, long_row):
+    rows = [
+        {**long_row(label, 0, 200, [8, 8], last=200), "recipe": recipe}
+        for recipe, labels in {"a": ("new", "old"), "b": ("old",)}.items()
+        for label in labels
+    ] + [{**long_row("start", None, 0, [8, 8]), "recipe": recipe} for recipe in "ab"]
+    assert "|  | new | old | difference |" in curves.choices(rows, "new")
+
+
 def test_a_choice_is_among_the_methods_that_every_task_has(curves, long_row):
     rows = [
         {**long_row(label, 0, 200, [8, 8], last=200), "recipe": recipe}
