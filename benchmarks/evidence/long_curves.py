@@ -128,6 +128,12 @@ def _plain(label: str) -> bool:
     return label.partition(".")[0] == BASELINE
 
 
+def against(rows: Sequence[Row], plain: str) -> list[Row]:
+    """Return the rows with this form of plain GRPO as the baseline, in place of `none`."""
+    kept = (row for row in rows if plain == BASELINE or row["label"] != BASELINE)
+    return [{**row, "label": BASELINE} if row["label"] == plain else row for row in kept]
+
+
 def tables(rows: Sequence[Row]) -> str:
     """Return everything as Markdown."""
     parts: list[str] = []

@@ -102,6 +102,18 @@ def test_a_picture_for_every_task_with_a_complete_run(curves, long_row, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["long-a.png"]
 
 
+def test_another_form_of_plain_grpo_takes_its_place(curves, long_row):
+    rows = [
+        long_row("start", None, 0, [1, 1]),
+        long_row("none", 0, 200, [4, 4], last=200),
+        long_row("none.linear", 0, 200, [8, 8], last=200),
+        long_row("aent", 0, 200, [12, 12], last=200),
+    ]
+    found = curves.tables(curves.against(rows, "none.linear"))
+    assert "| none | 1 | 0.500 |" in found
+    assert "| aent | 1 | 0.750 (+0.250 [+0.250, +0.250]) |" in found
+
+
 def test_a_choice_is_by_the_mean_over_evaluations(curves, long_row):
     """Of 16 answers 8 and 12 are right with one subset, 4 and 8 with the other: means of .625 and .375."""
     sides = {"new": ([8, 8], [12, 12]), "old": ([4, 4], [8, 8])}
