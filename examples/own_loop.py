@@ -8,7 +8,6 @@ question. AEnt moves the coefficient of an entropy bonus to keep the entropy in 
     python examples/own_loop.py clip-higher qae # other methods that `aent methods` lists
 """
 
-import copy
 import sys
 from dataclasses import replace
 
@@ -17,15 +16,18 @@ from torch import nn
 
 from aent import (
     Rollouts,
+    Steering,
     Tokens,
     clip_edges,
-    entropy_sum,
     load_method,
+    logit_slopes,
     rollout_advantages,
     token_advantages,
     token_stats,
+    window_sums,
     with_terms,
 )
+from aent.advantages import right
 
 NUMBERS, LENGTH = 64, 3  # the vocabulary is 0 to 63; an answer is three of them
 QUESTIONS = torch.arange(40, 104, 4)  # what the answers should add up to
@@ -75,10 +77,14 @@ def train(spec, seed=0, log=None):
     """
     torch.manual_seed(seed)
     policy, method = Policy(), load_method(spec)
-    controller = copy.deepcopy(method.controller)  # it has state, and the method can be reused
+    steering = Steering(method)  # moves a copy of the method's controller
     optimizer = torch.optim.Adam(policy.parameters(), lr=LEARNING_RATE)
     questions = QUESTIONS.repeat_interleave(SAMPLES)
-    mask, entropy = torch.ones(len(questions), LENGTH), None  # a mask of 0 would mean padding
+    mask = torch.ones(len(questions), LENGTH)  # 0 would mean padding
+
+    def mean(values):
+        return (values * mask).sum() / mask.sum()
+
     print(f"\n{method.name}\nstep  reward  entropy  coefficient")
 
     for step in range(STEPS + 1):
@@ -93,7 +99,8 @@ def train(spec, seed=0, log=None):
         advantages = rollout_advantages(method, rollouts, group_baseline).view(-1, 1).expand(-1, LENGTH)
 
         for _ in range(EPOCHS):
-            stats = token_stats(policy(questions, answers), answers, subset=method.subset)
+            logits = policy(questions, answers)
+            stats = token_stats(logits, answers, subset=method.subset)
             tokens = Tokens(
                 logp=stats.logp,
                 old_logp=old.logp,
@@ -101,10 +108,13 @@ def train(spec, seed=0, log=None):
                 old_entropy=old.entropy,
                 advantages=advantages,
                 mask=mask,
+                group_reward=rewards.mean(1).repeat_interleave(SAMPLES),
+                solved=right(rewards).mean(1).repeat_interleave(SAMPLES),
+                slopes=logit_slopes(logits, answers, subset=method.subset) if method.needs_slopes else None,
                 remaining=1 - step / (STEPS + 1),
-                coef=controller.coef if controller else 0.0,
-                last_entropy=entropy,
-                band=controller.band if controller else None,
+                coef=steering.coef,
+                last_entropy=steering.last_entropy,
+                band=steering.band,
             )
 
             # The policy-gradient loss is yours. The method may change its advantages and clipping range,
@@ -113,37 +123,25 @@ def train(spec, seed=0, log=None):
             low, high = tokens.clip
             unclipped = tokens.ratio * tokens.advantages
             clipped = tokens.ratio.clamp(1 - low, 1 + high) * tokens.advantages
-            loss = -(torch.minimum(unclipped, clipped) * mask).sum() / mask.sum()
+            loss = -mean(torch.minimum(unclipped, clipped))
 
             # and adds its own terms, such as the entropy bonus.
-            loss = with_terms(
-                loss,
-                method,
-                tokens,
-                host_mean=lambda values: (values * mask).sum() / mask.sum(),
-                count=mask.sum().item(),
-            )
+            averages = {"host_mean": mean, "count": mask.sum().item()}
+            loss = with_terms(loss, method, tokens, **averages)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
 
-            # The controller turns the measured entropy into the next coefficient
-            total, weight = entropy_sum(method, tokens)
-            entropy = (total / weight).item()
-            if controller:
-                controller.update(entropy)
+            # What was measured moves the coefficient.
+            sums = window_sums(method, tokens, stats.full_entropy, **averages)
+            steering.update(sums, remaining=1 - (step + 1) / (STEPS + 1))
 
-        coef = controller.coef if controller else 0.0
+        reward, measured = rewards.mean().item(), sums.metrics() | steering.metrics()
         if log:
-            row = {"step": step, "reward": rewards.mean().item(), "entropy": old.entropy.mean().item()}
-            if controller:
-                row |= {"aent/entropy": entropy, "aent/coef": coef}
-            if controller and controller.band:
-                row |= dict(zip(("aent/low", "aent/high"), controller.band, strict=True))
-            log(row)
+            log({"step": step, "reward": reward, "entropy": old.entropy.mean().item(), **measured})
         if step % 25 == 0:
-            print(f"{step:4d}  {rewards.mean():6.2f}  {entropy:7.2f}  {coef:11.3f}")
-    return {"policy": policy, "entropy": entropy, "coef": coef, "reward": rewards.mean().item()}
+            print(f"{step:4d}  {reward:6.2f}  {measured['aent/entropy']:7.2f}  {steering.coef:11.3f}")
+    return {"policy": policy, "entropy": measured["aent/entropy"], "coef": steering.coef, "reward": reward}
 
 
 if __name__ == "__main__":

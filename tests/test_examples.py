@@ -49,6 +49,16 @@ def test_own_loop_keeps_the_entropy_with_aent_and_earns_the_reward(capsys):
     assert float(rows[0][1]) < 0.1  # the reward before the first step
 
 
+def test_own_loop_gives_aent_auto_what_it_needs():
+    """Its bonus acts, so that it has entropy where the policy gradient alone has about .05 nats."""
+    rows = []
+    example = runpy.run_path(str(EXAMPLES / "own_loop.py"))
+    last = example["train"]("aent-auto", log=rows.append)
+    assert max(row["aent/coef"] for row in rows) > 0.1
+    assert rows[75]["entropy"] > 0.15
+    assert last["reward"] > 0.95  # alone .91
+
+
 @pytest.mark.parametrize(
     "spec", ["clip-higher", "ce-gppo", "qae", "siren", "stare", "entropic", "bapo", "erc"]
 )

@@ -49,11 +49,11 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.config import FSDPActorConfig
 from verl.workers.utils.losses import ppo_loss
 
-from aent import load_method
+from aent import Sums, load_method
 from aent.verl.engine import Wanted, attach
 from aent.verl.loss import MethodLoss
 from aent.verl.rollouts import RolloutScores, put
-from aent.verl.window import PREFIX, Sums, Window
+from aent.verl.window import PREFIX, Window
 
 LIMIT = "verl, entropy logged"
 """The form that the others are compared with."""
@@ -222,14 +222,14 @@ def timed_steps(
     method: Any, meta: Any, size: int, repeats: int, clock: Callable[[], float]
 ) -> Iterator[float]:
     window = Window(method)
-    sums = Sums(entropy=10.0, full_entropy=30.0, weight=10.0, tokens=10.0)
+    sums = Sums(entropy=10.0, full_entropy=30.0, weight=10.0, tokens=10.0, pull=0.0, push=0.0)
     metrics = {PREFIX + name: value for name, value in sums._asdict().items()}
     for number in range(repeats + 1):
         start = clock()
         if method.rewards or method.group_advantages or method.needs_group_reward:
             exchange(method, meta, size)
         window.take(dict(metrics))
-        window.close()
+        window.close(remaining=1.0)
         if number:  # the first warms up
             yield clock() - start
 

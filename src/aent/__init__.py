@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         logit_slopes,
         token_stats,
     )
+    from aent.steering import Steering, Sums, window_sums
     from aent.subsets import Cut, Fraction, Full, Subset, TopK, TopP
     from aent.tasks import TASKS, Task, load_task
 
@@ -86,8 +87,10 @@ MODULES = {
     "Share": "aent.controllers",
     "Sides": "aent.controllers",
     "SignStep": "aent.controllers",
+    "Steering": "aent.steering",
     "Steps": "aent.controllers",
     "Subset": "aent.subsets",
+    "Sums": "aent.steering",
     "Task": "aent.tasks",
     "TokenLoss": "aent.ops",
     "TokenStats": "aent.ops",
@@ -109,6 +112,7 @@ MODULES = {
     "stacked": "aent.methods.stack",
     "token_advantages": "aent.objective",
     "token_stats": "aent.ops",
+    "window_sums": "aent.steering",
     "with_terms": "aent.objective",
 }
 """The module that defines each public name."""
@@ -142,8 +146,10 @@ __all__ = [
     "Share",
     "Sides",
     "SignStep",
+    "Steering",
     "Steps",
     "Subset",
+    "Sums",
     "Task",
     "TokenLoss",
     "TokenStats",
@@ -165,6 +171,7 @@ __all__ = [
     "stacked",
     "token_advantages",
     "token_stats",
+    "window_sums",
     "with_terms",
 ]
 

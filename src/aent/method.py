@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from aent.controllers import Controller
+from aent.controllers import Controller, Foresighted
 from aent.ops import EntropySlopes
 from aent.ops.backend import statistics_dtype
 from aent.pieces import CONTROLLER, require_members
@@ -84,7 +84,7 @@ class Tokens:
     `Method.penalty` sees the result of `Method.clip` instead.
     """
     slopes: EntropySlopes | None = None
-    """How the entropy responds to the logits; None unless the controller is `Foresighted`."""
+    """How the entropy responds to the logits; None unless `Method.needs_slopes`."""
     weight: float | Float[Tensor, "batch #tokens"] = 1.0
     """Factor on each token's policy-gradient loss in the host: vLLM's importance-sampling correction."""
     coef: float = 0.0
@@ -162,6 +162,11 @@ class Method:
         require_members(f"the subset of method {self.name!r}", self.subset, ("cut",))
         if self.controller is not None:
             require_members(f"the controller of method {self.name!r}", self.controller, CONTROLLER)
+
+    @property
+    def needs_slopes(self) -> bool:
+        """Whether the controller looks ahead (`Foresighted`), so that it needs `Tokens.slopes`."""
+        return isinstance(self.controller, Foresighted)
 
     @property
     def parts(self) -> tuple[str, ...]:

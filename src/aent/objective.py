@@ -5,11 +5,11 @@
    computes its loss from them.
 3. Loss: `with_terms` adds the method's terms to the host's loss. Only this function writes
    ``- coef * entropy``. The optimizer minimizes, so `coef` > 0 pulls towards higher entropy.
-4. Measurement: `entropy_sum` adds up the entropy that updates the controller.
+4. Measurement: `entropy_sum` and `first_order_effect` add up what moves the controller.
 
-How the coefficient moves is in `aent.controllers`, the entropy itself in `aent.ops`. The policy-gradient
-loss stays with the host. What a method's parts return is checked here, once: every shape must be exact and
-every number finite, or an `InputError` names the part and the method.
+How the coefficient moves is in `aent.steering` and `aent.controllers`, the entropy itself in `aent.ops`. The
+policy-gradient loss stays with the host. What a method's parts return is checked here, once: every shape must
+be exact and every number finite, or an `InputError` names the part and the method.
 """
 
 from collections.abc import Callable
@@ -77,7 +77,15 @@ def with_terms(
     `host_mean` averages over tokens the way the host averages its own loss. `count` is the number of
     unmasked tokens behind one optimizer step, so the bonus is a mean per token no matter how the step is
     divided into micro-batches and ranks.
+
+    Raises:
+        InputError: if the method needs `Tokens.slopes` and has none: its coefficient would stay at 0.
     """
+    if method.needs_slopes and tokens.slopes is None:
+        raise InputError(
+            f"method {method.name!r} needs Tokens.slopes, and there are none; measure them with "
+            "aent.logit_slopes or aent.entropy_slopes"
+        )
     loss = policy_loss
     if method.penalty is not None:
         penalty = method.penalty(replace(tokens, entropy=tokens.entropy.detach()))

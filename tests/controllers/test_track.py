@@ -72,6 +72,13 @@ def test_strength_multiplies_what_holds_the_entropy_and_not_what_lowers_it(stren
     assert fed([1.0] * 5 + [entropy] * 60, strength=strength).coef == pytest.approx(share * HOLD)
 
 
+def test_an_update_without_its_effect_is_refused():
+    controller = fed([1.0] * 6)
+    with pytest.raises(InputError, match=r"without foresee\(effect\) before it"):
+        controller.update(0.5)
+    assert controller.updates == 6
+
+
 def test_a_checkpoint_from_before_it_knew_what_is_left():
     state = Track().state_dict()
     del state["remaining"]

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aent import load_method
+from aent import InputError, load_method
 from aent.method import Tokens
 from aent.objective import first_order_effect, token_advantages, with_terms
 from aent.ops import EntropySlopes
 
 AUTO = load_method("aent-auto")
+SLOPES = EntropySlopes(*(torch.full((3, 2), value) for value in (0.3, 0.1, 0.3)))
 TOKENS = Tokens(
     logp=torch.zeros(3, 2),
     old_logp=torch.zeros(3, 2),
@@ -19,6 +20,7 @@ TOKENS = Tokens(
     mask=torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]),
     solved=torch.tensor([0.25, 1.0, 0.0]),
     coef=0.1,
+    slopes=SLOPES,
 )
 
 
@@ -50,8 +52,13 @@ def test_the_bonus_counts_by_what_is_unsolved():
 
 def test_the_effect_is_that_of_the_shaped_advantages_and_the_weighted_bonus():
     """pull: (1.5 * .2 * 2) / 5; push: (.75 * .3 * 2 + 0 + .3) / 5, whatever the coefficient in force."""
-    slopes = EntropySlopes(*(torch.full((3, 2), value) for value in (0.3, 0.1, 0.3)))
-    tokens = replace(TOKENS, slopes=slopes, advantages=token_advantages(AUTO, TOKENS))
+    tokens = replace(TOKENS, advantages=token_advantages(AUTO, TOKENS))
     pull, push = first_order_effect(AUTO, tokens, host_mean=mean, count=5.0)
     assert (pull.item(), push.item()) == pytest.approx((0.12, 0.15))
     assert first_order_effect(AUTO, replace(tokens, slopes=None), host_mean=mean, count=5.0) == (0, 0)
+
+
+def test_a_loop_that_measures_no_slopes_is_stopped():
+    """Its controller would see no effect, and never move."""
+    with pytest.raises(InputError, match=r"'aent-auto' needs Tokens.slopes, .*aent.logit_slopes"):
+        with_terms(torch.zeros(()), AUTO, replace(TOKENS, slopes=None), host_mean=mean, count=5.0)

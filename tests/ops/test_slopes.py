@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aent import Fraction, Full, TopK, TopP
-from aent.ops import EntropySlopes, entropy_slopes, token_stats
+from aent.ops import EntropySlopes, entropy_slopes, logit_slopes, token_stats
 from aent.ops.slopes import MOST
 
 SUBSETS = [Full(), Fraction(drop=0.4), TopK(k=5), TopP(mass=0.8)]
@@ -51,6 +51,16 @@ def test_a_step_changes_the_entropy_by_what_they_say():
     for step, said in ((policy, 2 * (made.target - made.mean)), (bonus, made.square)):
         there = token_stats(z + 1e-4 * step, targets, backend="reference").entropy
         torch.testing.assert_close((there - here) / 1e-4, said, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids=repr)
+def test_existing_logits_have_the_same_slopes_in_any_batch(subset):
+    hidden, weight, bias, targets = make()
+    made = entropy_slopes(hidden, weight, targets, bias=bias, subset=subset, temperature=0.7)
+    logits = (hidden @ weight.t() + bias).view(2, 3, 17)
+    again = logit_slopes(logits, targets.view(2, 3), subset=subset, temperature=0.7)
+    for x, y in zip(made, again, strict=True):
+        torch.testing.assert_close(y, x.view(2, 3))
 
 
 def test_a_certain_token_has_no_slope():

@@ -10,10 +10,10 @@ from accelerate import Accelerator
 from stepping import logged
 from trl import GRPOConfig, GRPOTrainer
 
-from aent import Band, Fixed, InputError, Method
-from aent.controllers import Effect
+from aent import Band, InputError, Method
+from aent.steering import Sums
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
-from aent.trl.window import Reading, Sums, Window
+from aent.trl.window import Window
 
 BOTH = pytest.mark.parametrize(
     "kind", [(AEntGRPOTrainer, AEntGRPOConfig), (AEntRLOOTrainer, AEntRLOOConfig)], ids=["grpo", "rloo"]
@@ -31,72 +31,38 @@ def accelerator():
     return Accelerator(cpu=True)
 
 
-class Seer(Fixed):
-    """A controller that notes in which order it is told what."""
-
-    def __post_init__(self):
-        self.told = []
-
-    def foresee(self, effect):
-        self.told.append(effect)
-
-    def update(self, entropy):
-        self.told.append(entropy)
-        return self.coef
+def band():
+    return Band(coef=0.01, low=4.3, high=4.4, lr=0.02, coef_min=0.0, coef_max=0.5, warmup=0)
 
 
 def test_a_window_is_read_as_the_mean_over_all_its_micro_batches(accelerator):
     """(2 + 9) nats over weights 1 + 4, not the mean of 2 and 9/4; effects are sums."""
-    window = Window(Method(name="seer", controller=Seer(coef=0.1)))
+    window = Window(Method(name="aent", controller=band()))
     window.add(sums(entropy=2, weight=1, full_entropy=6, tokens=2, pull=0.5, push=0.25))
     window.add(sums(entropy=9, weight=4, full_entropy=8, tokens=5, pull=-1, push=0.5))
-    assert window.sums == sums(entropy=11, weight=5, full_entropy=14, tokens=7, pull=-0.5, push=0.75)
-    reading = window.close(accelerator, remaining=0.25)
-    assert reading == Reading(entropy=11 / 5, full_entropy=2.0, effect=Effect(pull=-0.5, push=0.75))
+    total = sums(entropy=11, weight=5, full_entropy=14, tokens=7, pull=-0.5, push=0.75)
+    assert window.sums == total
+    assert window.close(accelerator, remaining=0.25) == total
     assert window.last_entropy == 11 / 5
-    effect = Effect(pull=-0.5, push=0.75, remaining=0.25)
-    assert window.controller.told == [effect, 11 / 5]  # the effect first
     assert window.sums == sums()  # the next window starts empty
-
-
-def test_tokens_without_weight_are_logged_and_move_nothing(accelerator):
-    window = Window(Method(name="seer", controller=Seer(coef=0.1)))
-    window.add(sums(full_entropy=6, tokens=2))
-    metrics = {"aent/full_entropy": [], "aent/entropy": []}
-    window.close(accelerator, remaining=1.0).log(metrics)
-    assert metrics == {"aent/full_entropy": [3.0], "aent/entropy": []}
-    assert window.controller.told == []
-    assert window.last_entropy is None
 
 
 def test_the_checkpoint_has_the_format_of_earlier_versions(accelerator):
     """Six sums in this order, under these keys: written before the sums had names."""
-    band = Band(coef=0.01, low=4.3, high=4.4, lr=0.02, coef_min=0.0, coef_max=0.5, warmup=0)
     written = {
         "method": "aent",
         "controller": {"coef": 0.02, "updates": 3},
         "window": [10.0, 12.0, 4.0, 4.0, 0.5, 0.25],
         "measured": 2.75,
     }
-    window = Window(Method(name="aent", controller=band))
+    window = Window(Method(name="aent", controller=band()))
     window.load_state_dict(written)
     assert window.coef == 0.02
     assert window.last_entropy == 2.75
     assert window.sums == sums(entropy=10, full_entropy=12, weight=4, tokens=4, pull=0.5, push=0.25)
     assert window.state_dict() == written
-    assert band.coef == 0.01  # the method's own controller is not touched
     window.close(accelerator, remaining=1.0)
     assert window.coef == pytest.approx(0.02 + 0.02 * (4.3 - 10 / 4))
-
-
-def test_without_a_controller_there_is_nothing_to_log_or_move(accelerator):
-    window = Window(Method(name="none"))
-    window.add(sums(entropy=2, weight=1, full_entropy=6, tokens=2))
-    metrics = {}
-    window.log_coefficient(metrics)
-    assert metrics == {}
-    assert window.close(accelerator, remaining=1.0).entropy == 2
-    assert (window.coef, window.band, window.last_entropy) == (0.0, None, None)
 
 
 def test_a_window_without_tokens_does_not_move_the_coefficient(build, options):

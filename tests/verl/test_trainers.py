@@ -10,13 +10,14 @@ import transfer_queue as tq
 from verl.trainer.ppo.utils import Role
 
 from aent import InputError
+from aent.steering import Sums
 from aent.verl.trainers import (
     AEntMixin,
     AEntTrainerColocateAsync,
     AEntTrainerSeparateAsync,
     AEntTrainerSync,
 )
-from aent.verl.window import PREFIX, Sums
+from aent.verl.window import PREFIX
 
 BAND = "{name: aent, low: 2.9, high: 3.2, coef: 0.01, coef_max: 0.1, lr: 0.05, warmup: 0}"
 
@@ -43,7 +44,9 @@ class Host:
 
     def _update_actor(self, batch, metrics):
         self.told.append(batch.extra_info.get("aent"))
-        sums = Sums(entropy=10 * self.entropy, full_entropy=30.0, weight=10.0, tokens=10.0)
+        sums = Sums(
+            entropy=10 * self.entropy, full_entropy=30.0, weight=10.0, tokens=10.0, pull=0.0, push=0.0
+        )
         metrics |= {PREFIX + name: value for name, value in sums._asdict().items()}
         return batch
 

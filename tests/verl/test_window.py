@@ -2,16 +2,16 @@
 
 import pytest
 
-from aent import InputError, Method, load_method
-from aent.controllers import Band, Effect, Fixed
-from aent.verl.window import PREFIX, Sums, Window
+from aent import InputError, load_method
+from aent.steering import Sums
+from aent.verl.window import PREFIX, Window
 
 AENT = {"name": "aent", "low": 2.9, "high": 3.2, "coef": 0.01, "coef_max": 0.1, "lr": 0.05, "warmup": 0}
 
 
 def metrics(**sums):
     """What verl hands to the driver after one update of the actor."""
-    return {PREFIX + name: value for name, value in Sums(**sums)._asdict().items()}
+    return {PREFIX + name: sums.get(name, 0.0) for name in Sums._fields}
 
 
 def test_the_coefficient_follows_the_rule_once_per_step():
@@ -44,42 +44,15 @@ def test_weights_that_leave_out_all_tokens_do_not_move_the_coefficient():
     assert window.coef == 0.01
 
 
-class Recorder(Fixed):
-    def foresee(self, effect):
-        self.effect = effect
-
-
-def test_a_foresighted_controller_hears_of_the_effect_first():
-    window = Window(Method(name="own", controller=Recorder(coef=0.0)))
+def test_the_effects_of_a_step_are_added_up():
+    window = Window(load_method("aent-auto"))
     window.take(metrics(entropy=1.0, weight=1.0, tokens=1.0, pull=-2.0, push=3.0))
     window.take(metrics(entropy=1.0, weight=1.0, tokens=1.0, pull=-1.0, push=1.0))
     window.close(remaining=0.25)
-    assert window.controller.effect == Effect(pull=-3.0, push=4.0, remaining=0.25)
-
-
-def test_the_method_keeps_its_own_controller():
-    method = load_method(AENT)
-    window = Window(method)
-    window.take(metrics(entropy=2.0, weight=1.0, tokens=1.0))
-    window.close(remaining=1.0)
-    assert window.coef > 0.01 == method.controller.coef
+    track = window.controller
+    assert (track.pull, track.push, track.remaining) == pytest.approx((0.1 * -3, 0.1 * 4, 0.25))
 
 
 def test_workers_without_aent_stop_the_run():
     with pytest.raises(InputError, match=r"reported no actor/aent/entropy, .*install the same aent on every"):
         Window(load_method(AENT)).take({"actor/lr": 1.0})
-
-
-def test_state_is_kept_in_json():
-    import json
-
-    window = Window(load_method(AENT))
-    window.take(metrics(entropy=2.0, weight=1.0, tokens=1.0))
-    window.close(remaining=1.0)
-    again = Window(load_method(AENT))
-    again.load_state_dict(json.loads(json.dumps(window.state_dict())))
-    assert (again.coef, again.last_entropy) == (window.coef, 2.0)
-    assert isinstance(again.controller, Band)
-    assert again.controller.updates == 1
-    with pytest.raises(InputError, match="written by method 'aent', not 'none'"):
-        Window(load_method("none")).load_state_dict(window.state_dict())

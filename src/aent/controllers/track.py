@@ -68,6 +68,8 @@ class Track(Stateful):
     """Running mean of `Effect.pull`, not corrected for its start at 0, which cancels in the ratio."""
     push: float = field(default=0.0, init=False)
     """Running mean of `Effect.push`, likewise."""
+    foreseen: bool = field(default=False, init=False)
+    """Whether `foresee` was called since the last update."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.strength) and self.strength >= 0):
@@ -83,14 +85,21 @@ class Track(Stateful):
         self.pull = _mixed(self.pull, effect.pull, MEMORY)
         self.push = _mixed(self.push, effect.push, MEMORY)
         self.remaining = effect.remaining
+        self.foreseen = True
 
     def update(self, entropy: float) -> float:
         """Take a measured entropy and return the new coefficient.
 
         Raises:
-            InputError: if the entropy is NaN or infinite.
+            InputError: if the entropy is NaN or infinite, or `foresee` was not called since the last update.
         """
         require_measured(entropy)
+        if not self.foreseen:
+            raise InputError(
+                "Track.update was called without foresee(effect) before it, so its coefficient would stay at "
+                "0; update it through aent.Steering"
+            )
+        self.foreseen = False
         self.updates += 1
         if self.updates <= SETTLE:
             self.start += (entropy - self.start) / self.updates

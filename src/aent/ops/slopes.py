@@ -79,13 +79,13 @@ def entropy_slopes(
 
 @torch.no_grad()
 def logit_slopes(
-    logits: Float[Tensor, "rows vocab"],
-    targets: Int[Tensor, " rows"],
+    logits: Float[Tensor, "*batch vocab"],
+    targets: Int[Tensor, "*batch"],
     *,
     subset: Subset = Full(),
     temperature: float = 1.0,
 ) -> EntropySlopes:
-    """Measure the same as `entropy_slopes` for existing logits, on all of their rows.
+    """Measure the same as `entropy_slopes` for existing logits, on all of their tokens.
 
     A softcap that was applied to the logits is ignored: both steps are then taken after it.
 
@@ -94,8 +94,9 @@ def logit_slopes(
     """
     require_floating("logits", logits)
     require_targets(targets, "logits", logits, vocab=logits.shape[-1])
-    z = logits.to(statistics_dtype(logits)) / temperature
-    return EntropySlopes(*_sums(z, None, targets, subset))
+    z = logits.reshape(-1, logits.shape[-1]).to(statistics_dtype(logits)) / temperature
+    slopes = _sums(z, None, targets.reshape(-1), subset)
+    return EntropySlopes(*(x.view(targets.shape) for x in slopes))
 
 
 def _sums(z: Tensor, slope: Tensor | None, targets: Tensor, subset: Subset) -> Float[Tensor, "3 rows"]:

@@ -15,20 +15,14 @@ from torch import Tensor
 
 from aent.errors import InputError
 from aent.method import Method, Tokens
-from aent.objective import (
-    clip_edges,
-    entropy_sum,
-    first_order_effect,
-    masked_sum,
-    token_advantages,
-    with_terms,
-)
+from aent.objective import clip_edges, token_advantages, with_terms
 from aent.ops import EntropySlopes
+from aent.steering import Sums, window_sums
 from aent.trl.finite import FiniteSteps
 from aent.trl.head import EntropyHead, Recorded
 from aent.trl.host import Host, Kind, gather_all, host_mean, remaining, token_mask
 from aent.trl.rollouts import GROUP_REWARD, OLD_ENTROPY, OLD_LOGP, SOLVED, RolloutScores
-from aent.trl.window import Sums, Window
+from aent.trl.window import Window
 
 
 class MicroBatch:
@@ -147,17 +141,7 @@ class MethodLoss:
 
     def sums(self, micro: MicroBatch) -> Sums[Tensor]:
         """Return what a micro-batch adds to the window."""
-        tokens, mask = micro.tokens, micro.tokens.mask
-        entropy, weight = entropy_sum(self.method, tokens)
-        pull, push = first_order_effect(self.method, tokens, **self._averages(micro))
-        return Sums(
-            entropy=entropy,
-            full_entropy=masked_sum(micro.full_entropy, mask),
-            weight=weight,
-            tokens=mask.sum(),
-            pull=pull,
-            push=push,
-        )
+        return window_sums(self.method, micro.tokens, micro.full_entropy, **self._averages(micro))
 
     def with_terms(self, loss: Float[Tensor, ""], micro: MicroBatch) -> Float[Tensor, ""]:
         """Add the method's penalty and bonus to the host's loss."""

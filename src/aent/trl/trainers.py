@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 from trl import GRPOTrainer, RLOOTrainer
 
-from aent.controllers import Controller, Foresighted
+from aent.controllers import Controller
 from aent.errors import InputError
 from aent.method import Method
 from aent.methods.load import load_method
@@ -27,7 +27,7 @@ from aent.trl.refusals import fitted
 from aent.trl.rewards import checked_rewards
 from aent.trl.rollouts import RolloutScores
 from aent.trl.shared import shared_scoring
-from aent.trl.window import Reading, Window
+from aent.trl.window import Window, over_ranks
 
 STATE_KEY = "aent"
 
@@ -100,7 +100,7 @@ class AEntMixin:
         if isinstance(self.method.subset, Full) and "bonus" not in self.method.parts:
             return None  # TRL's own entropy will do
         head = EntropyHead(self.method.subset)
-        head.slopes = isinstance(self.controller, Foresighted)
+        head.slopes = self.method.needs_slopes
         head.attach(getattr(model, "get_base_model", lambda: model)())
         return head
 
@@ -139,7 +139,7 @@ class AEntMixin:
             loss = super()._compute_loss(model, micro.inputs)  # type: ignore[misc]
         sums = self._aent_loss.sums(micro)
         if not self._aent_host.model.training:
-            Reading.of(sums, self._aent_host.accelerator).log(self._aent_host._metrics["eval"])
+            _append(self._aent_host._metrics["eval"], over_ranks(sums, self._aent_host.accelerator).metrics())
             return loss
         self._aent_window.add(sums)
         return self._aent_loss.with_terms(loss, micro)
@@ -164,9 +164,9 @@ class AEntMixin:
         """Log the step; at the end of a window, move the coefficient."""
         host, window = self._aent_host, self._aent_window
         metrics = host._metrics["train"]
-        window.log_coefficient(metrics)
+        _append(metrics, window.metrics())
         if window.ends(host):
-            window.close(host.accelerator, remaining(host)).log(metrics)
+            _append(metrics, window.close(host.accelerator, remaining(host)).metrics())
             self._aent_switch_head()
 
     # Checkpoints, which hold the rollouts of each rank beside the state of its random numbers
@@ -214,6 +214,12 @@ class AEntRLOOTrainer(AEntMixin, RLOOTrainer):
 
     _tag_names = ["trl", "rloo", "aent"]  # noqa: RUF012
     _name = "RLOO with AEnt"
+
+
+def _append(logged: dict[str, list[float]], values: Mapping[str, float]) -> None:
+    """Add values to the host's metrics, which it averages between two logs."""
+    for name, value in values.items():
+        logged[name].append(value)
 
 
 def _chosen(method: str | Mapping[str, Any] | Method | None, configured: Any) -> Method:

@@ -20,17 +20,10 @@ from verl.workers.utils.padding import (  # pyright: ignore[reportMissingImports
 
 from aent.errors import InputError
 from aent.method import Edge, Method, Tokens
-from aent.objective import (
-    clip_edges,
-    entropy_sum,
-    first_order_effect,
-    masked_sum,
-    token_advantages,
-    with_terms,
-)
+from aent.objective import clip_edges, token_advantages, with_terms
 from aent.ops import EntropySlopes
+from aent.steering import window_sums
 from aent.verl.host import gather_all, host_mean
-from aent.verl.window import Sums
 
 STEP, SOLVED, GROUP_REWARD = "aent", "aent_solved", "aent_group_reward"
 """What the driver adds to a batch: the state of the controller, and two numbers per rollout."""
@@ -76,10 +69,11 @@ class MethodLoss:
             "count": data["batch_num_tokens"] / data["dp_size"],
         }
         full_entropy = no_padding_2_padding(model_output[FULL_ENTROPY], data)
-        sums = _sums(self.method, tokens, full_entropy, averages)
+        sums = window_sums(self.method, tokens, full_entropy, **averages)
+        values = torch.stack([x.double() for x in sums]).tolist()  # waits for the device once
         metrics |= {
             f"aent/{name}": Metric(value=value, aggregation=AggregationType.SUM)
-            for name, value in sums._asdict().items()
+            for name, value in zip(sums._fields, values, strict=True)
         }
         return with_terms(loss, self.method, tokens, **averages), metrics
 
@@ -138,23 +132,6 @@ class MethodLoss:
         for name, edge in zip(("clip_ratio_low", "clip_ratio_high"), edges, strict=True):
             object.__setattr__(config, name, edge)  # verl's class is frozen; this is a copy
         return config
-
-
-def _sums(
-    method: Method, tokens: Tokens, full_entropy: Float[Tensor, "batch tokens"], averages: dict[str, Any]
-) -> Sums:
-    """Return what a micro-batch adds to the training step; waits for the device once."""
-    entropy, weight = entropy_sum(method, tokens)
-    pull, push = first_order_effect(method, tokens, **averages)
-    sums = (
-        entropy,
-        masked_sum(full_entropy, tokens.mask),
-        weight,
-        tokens.mask.sum(),
-        pull,
-        push,
-    )
-    return Sums(*torch.stack([x.detach().double() for x in sums]).tolist())
 
 
 def _edges(config: Any) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from aent.controllers import Foresighted
 from aent.errors import InputError
 from aent.method import Method
 from aent.subsets import Full
@@ -71,7 +70,7 @@ def _refuse_megatron(actor: Any, settings: Settings) -> None:
             "actor_rollout_ref.actor.megatron.dynamic_context_parallel=True gives every rank all tokens, "
             "which aent's sums over ranks do not expect; set it to False"
         )
-    if isinstance(settings.method.controller, Foresighted):
+    if settings.method.needs_slopes:
         raise InputError(
             f"method {settings.method.name!r} measures how the entropy responds to the logits, which needs "
             "whole rows of logits; with megatron they are split: choose another method, or strategy=fsdp2"

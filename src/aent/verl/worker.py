@@ -10,7 +10,6 @@ from verl.single_controller.base.decorator import Dispatch, register  # pyright:
 from verl.workers.engine_workers import ActorRolloutRefWorker  # pyright: ignore[reportMissingImports]
 from verl.workers.utils.losses import ppo_loss  # pyright: ignore[reportMissingImports]
 
-from aent.controllers import Foresighted
 from aent.errors import InputError
 from aent.methods.load import load_method
 from aent.verl.engine import Wanted, attach
@@ -38,7 +37,7 @@ def give_method(worker: Any) -> None:
     host_loss = worker.loss_fn
     if not isinstance(host_loss, partial) or host_loss.func is not ppo_loss:
         raise InputError(f"the loss of verl's actor is {host_loss!r}; aent adds to ppo_loss only")
-    wanted = Wanted(method.subset, slopes=isinstance(method.controller, Foresighted))
+    wanted = Wanted(method.subset, slopes=method.needs_slopes)
     attach(worker.actor.engine, wanted, head=section.head)
     worker.actor.set_loss_fn(MethodLoss(method, host_loss))
 
