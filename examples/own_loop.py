@@ -32,6 +32,7 @@ from aent.advantages import right
 NUMBERS, LENGTH = 64, 3  # the vocabulary is 0 to 63; an answer is three of them
 QUESTIONS = torch.arange(40, 104, 4)  # what the answers should add up to
 SAMPLES, STEPS, EPOCHS, LEARNING_RATE = 16, 150, 2, 0.005
+OPTIONS = {"epsilon": 0.2, "epsilon_high": 0.2}  # what a method may set in this loop: its clipping range
 
 AENT = {
     "name": "aent", "drop": 0.33, "low": 0.5, "high": 0.8, "coef": 0.1,
@@ -77,6 +78,9 @@ def train(spec, seed=0, log=None):
     """
     torch.manual_seed(seed)
     policy, method = Policy(), load_method(spec)
+    options = {**OPTIONS, **method.options}
+    if missing := options.keys() - OPTIONS:
+        raise SystemExit(f"{method.name} sets {', '.join(missing)}, which this loop does not have")
     steering = Steering(method)  # moves a copy of the method's controller
     optimizer = torch.optim.Adam(policy.parameters(), lr=LEARNING_RATE)
     questions = QUESTIONS.repeat_interleave(SAMPLES)
@@ -112,6 +116,7 @@ def train(spec, seed=0, log=None):
                 solved=right(rewards).mean(1).repeat_interleave(SAMPLES),
                 slopes=logit_slopes(logits, answers, subset=method.subset) if method.needs_slopes else None,
                 remaining=1 - step / (STEPS + 1),
+                clip=(options["epsilon"], options["epsilon_high"]),
                 coef=steering.coef,
                 last_entropy=steering.last_entropy,
                 band=steering.band,

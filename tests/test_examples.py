@@ -59,6 +59,16 @@ def test_own_loop_gives_aent_auto_what_it_needs():
     assert last["reward"] > 0.95  # alone .91
 
 
+def test_own_loop_honors_the_options_of_a_method(monkeypatch):
+    """clip-higher consists of one option and nothing else; archer needs one that this loop lacks."""
+    example = runpy.run_path(str(EXAMPLES / "own_loop.py"))
+    monkeypatch.setitem(example["train"].__globals__, "STEPS", 20)
+    plain, higher = (example["train"](spec)["entropy"] for spec in ("none", "clip-higher"))
+    assert higher != plain
+    with pytest.raises(SystemExit, match=r"archer sets .*beta.*, which this loop does not have"):
+        example["train"]("archer")
+
+
 @pytest.mark.parametrize(
     "spec", ["clip-higher", "ce-gppo", "qae", "siren", "stare", "entropic", "bapo", "erc"]
 )

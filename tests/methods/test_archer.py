@@ -62,3 +62,8 @@ def test_a_response_without_tokens_is_left_alone():
 def test_bad_arguments_say_what_is_allowed(arguments, message):
     with pytest.raises(InputError, match=message):
         archer(**arguments)
+
+
+def test_without_a_reference_policy_its_penalty_is_refused():
+    with pytest.raises(InputError, match=r"needs Tokens\.ref_logp"):
+        archer().penalty(replace(TOKENS, ref_logp=None))

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from aent.errors import InputError
 from aent.method import Edge, Method, Paper, Tokens
 from aent.methods.checks import require_at_least, require_between
 
@@ -55,7 +56,8 @@ def archer(*, quantile: float = 0.8, clip: float = 0.2, clip_above: float = 0.5,
         return edge, edge
 
     def penalty(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
-        assert tokens.ref_logp is not None, "beta is set, so the host keeps the reference policy"
+        if tokens.ref_logp is None:
+            raise InputError("method 'archer' needs Tokens.ref_logp, that of the policy it started from")
         d = tokens.ref_logp - tokens.logp
         return torch.where(uncertain(tokens), -kl * (torch.exp(d) - d - 1), 0.0)
 
