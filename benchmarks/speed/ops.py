@@ -3,7 +3,7 @@
 One process takes every method in turn, round by round, forward and backward. The first round checks
 that each computes what it says (few rows against float64), the second measures its peak memory above
 its inputs, the others its time. The machine's own floors take part in every round: a copy of the
-logits; the three matrix products of an output layer. Figures go to benchmarks/ops.jsonl.
+logits; the three matrix products of an output layer. Figures go to ops.jsonl beside it.
 
     python benchmarks/speed/ops.py [--op logits linear] [--dtype float32 bfloat16] [--device cuda]
 """

@@ -2,7 +2,7 @@
 
 Rounds go through all runs and back again, each on the same random policy and the same prompts, generation
 included. Prints seconds and ratios per vocabulary with an interval (20 % and 80 % of the rounds), and appends
-one row per figure to benchmarks/step.jsonl. Seconds are of the wall clock; with one thread on a CPU, of the
+one row per figure to step.jsonl beside it. Seconds are of the wall clock; with one thread on a CPU, of the
 process.
 
     python benchmarks/speed/step.py [--vocab 512 4096] [--rounds 12]
@@ -25,6 +25,7 @@ import argparse
 import json
 import os
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,8 +123,9 @@ RUNS = {
 def acting() -> Method:
     """Return aent-auto with an entropy far above the one that it believes it started from."""
     method = aent_auto()
-    state = {"coef": 0.0, "updates": 5, "start": 1.0, "recent": 1.0, "pull": 0.0, "push": 0.0}
-    method.controller.load_state_dict(state)
+    assert method.controller is not None
+    settled = {"updates": 5, "start": 1.0, "recent": 1.0}
+    method.controller.load_state_dict(method.controller.state_dict() | settled)
     return method
 
 
@@ -187,7 +189,7 @@ def prepare(run: Run, vocab: int, shape: Shape, options: argparse.Namespace):
         model=model if on_cpu else model.to(torch.bfloat16),
         reward_funcs=lambda completions, **_: [float(len(str(c)) % 3) for c in completions],
         args=run.config(
-            output_dir="unused", use_cpu=on_cpu, bf16=not on_cpu, report_to="none",
+            output_dir=tempfile.mkdtemp(), use_cpu=on_cpu, bf16=not on_cpu, report_to="none",
             gradient_checkpointing=False, save_strategy="no", disable_tqdm=True, logging_steps=1000,
             per_device_train_batch_size=shape.batch, num_generations=8, beta=0.0,
             max_completion_length=shape.tokens, learning_rate=1e-6 if options.model else 1e-4,

@@ -55,10 +55,10 @@ def test_what_verl_does_not_have_is_one_message(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_the_defaults_are_trls():
+def test_the_defaults_are_trls(tmp_path):
     from trl import GRPOConfig
 
     from aent.verl.export import TRL_DEFAULTS
 
-    args = GRPOConfig(output_dir="unused", bf16=False, use_cpu=True)
+    args = GRPOConfig(output_dir=str(tmp_path), bf16=False, use_cpu=True)
     assert {name: getattr(args, name) for name in TRL_DEFAULTS} == dict(TRL_DEFAULTS)
