@@ -1,7 +1,7 @@
 """Long training: 2,000 steps with a learning rate that does not decay, evaluated every 200 steps.
 
     python benchmarks/evidence/long.py run       # the runs of long-queue.yaml, in its order
-    python benchmarks/evidence/long.py tables    # for docs/evidence.md; --seed 0, --plain none.linear
+    python benchmarks/evidence/long.py tables    # for docs/evidence.md; --seed 0 1, --plain none.linear
     python benchmarks/evidence/long.py draw      # docs/images/long-*.png
     python benchmarks/evidence/long.py choose    # --against LABEL --results .../choice.jsonl
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--every", type=int, default=200, help="steps between evaluations")
-    parser.add_argument("--seed", type=int, help="tables of this seed alone")
+    parser.add_argument("--seed", type=int, nargs="+", help="tables of these seeds alone")
     parser.add_argument("--plain", default=long_curves.BASELINE, help="form of plain GRPO in the tables")
     parser.add_argument("--against", default="held", help="what `choose` compares with each other method")
     parser.add_argument("--last", type=int, default=0, help="evaluations `choose` looks at; 0 for all")
@@ -64,7 +64,7 @@ def main() -> None:
     if options.stage == "tables":
         found = rows.read()
         if options.seed is not None:
-            found = [row for row in found if row.get("seed") in (None, options.seed)]  # the start has none
+            found = [row for row in found if row.get("seed") in (None, *options.seed)]  # the start has none
         print(long_curves.tables(long_curves.against(found, options.plain)))
     elif options.stage == "choose":
         print(long_curves.choices(rows.read(), options.against, options.last))
