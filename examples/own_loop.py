@@ -5,7 +5,7 @@ policy can earn the full reward and still explore. The policy gradient alone set
 question. AEnt moves the coefficient of an entropy bonus to keep the entropy in a band.
 
     python examples/own_loop.py                 # policy gradient alone, then AEnt
-    python examples/own_loop.py clip-higher qae # other methods that `aent methods` lists
+    python examples/own_loop.py aent-auto qae   # other methods that `aent methods` lists
 """
 
 import sys
@@ -80,7 +80,10 @@ def train(spec, seed=0, log=None):
     policy, method = Policy(), load_method(spec)
     options = {**OPTIONS, **method.options}
     if missing := options.keys() - OPTIONS:
-        raise SystemExit(f"{method.name} sets {', '.join(missing)}, which this loop does not have")
+        raise SystemExit(
+            f"{method.name} sets {', '.join(sorted(missing))}, which this loop does not have; add that, or "
+            "choose another method"
+        )
     steering = Steering(method)  # moves a copy of the method's controller
     optimizer = torch.optim.Adam(policy.parameters(), lr=LEARNING_RATE)
     questions = QUESTIONS.repeat_interleave(SAMPLES)

@@ -114,7 +114,7 @@ class Steering:
         """Show the controller the sums of a window, over all ranks, and let it move.
 
         A window without weights moves nothing: all its tokens were masked, or a critic was warming up.
-        `remaining` is the share of the training that is left after the window, 0 after the last one.
+        `remaining` is the share of the training that is left after the window: 0 after the last one.
 
         Raises:
             InputError: if the entropy is NaN or infinite.

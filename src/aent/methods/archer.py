@@ -57,7 +57,10 @@ def archer(*, quantile: float = 0.8, clip: float = 0.2, clip_above: float = 0.5,
 
     def penalty(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
         if tokens.ref_logp is None:
-            raise InputError("method 'archer' needs Tokens.ref_logp, that of the policy it started from")
+            raise InputError(
+                "method 'archer' needs Tokens.ref_logp and has none; give the log-probabilities under the "
+                "policy that training started from, or set kl to 0"
+            )
         d = tokens.ref_logp - tokens.logp
         return torch.where(uncertain(tokens), -kl * (torch.exp(d) - d - 1), 0.0)
 
