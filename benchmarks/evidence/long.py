@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import long_curves
+import long_pictures
 import numpy as np
 import yaml
 from rich.console import Console
@@ -69,7 +70,8 @@ def main() -> None:
     elif options.stage == "choose":
         print(long_curves.choices(rows.read(), options.against, options.last))
     elif options.stage == "draw":
-        long_curves.draw(rows.read(), IMAGES)
+        for picture in long_pictures.draw(rows.read(), IMAGES):
+            print(picture)
     else:
         try:
             run(options, rows)

@@ -1,14 +1,12 @@
-"""Tables and pictures of the long runs, from the rows of long.jsonl."""
+"""Tables of the long runs, from the rows of long.jsonl."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from aent.errors import InputError
 from aent.evaluation.metrics import pass_at_k
-from aent.report.figure import BLUE, GREEN, GREY, INK, ORANGE
 from aent.statistics import PerProblem, area_under_curve, mean_over_seeds, paired_difference
 
 START, BASELINE = "start", "none"
@@ -322,51 +320,3 @@ def _reasons(curve: Curve, index: int) -> list[float]:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-COLORS = {BASELINE: GREY, "aent-auto": BLUE, "weights-alone": INK, "held": GREEN}
-"""The methods that have one color in every picture; the others take the next of OTHERS."""
-OTHERS = (ORANGE, "#E69F00", "#882255", "#999933", "#CC79A7", "#56B4E9")
-TRIALS = ("late", "mean-reward", "unsolved-target", "falling", "bonus-held")
-"""Methods that led to aent-auto: in the tables, not in the pictures."""
-
-
-def draw(rows: Sequence[Row], folder: Path) -> None:
-    """Draw pass@1, pass@16 and entropy over training, one picture a recipe: lines are means over seeds."""
-    for recipe in dict.fromkeys(row["recipe"] for row in rows):
-        complete, _ = curves([row for row in rows if row["label"] not in TRIALS], recipe)
-        if complete:
-            name = recipe.partition("-")[2]
-            draw_recipe(complete, folder / f"long-{name}.png", name)
-
-
-def draw_recipe(complete: Mapping[str, Sequence[Curve]], path: Path, title: str) -> None:
-    """Draw the curves of one recipe; a shade spans the seeds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}: unseen problems over training", x=0.01, ha="left", fontweight="bold")
-    panels = (
-        ("pass@1, T = 0.6", lambda curve: curve.means(ONCE)),
-        ("pass@16, T = 0.6", lambda curve: curve.means(OFTEN)),
-        ("entropy at T = 1, nats per token", lambda c: [row["test"]["sampled"]["entropy"] for row in c.rows]),
-    )
-    for axes, (name, height) in zip(figure.subplots(1, 3), panels, strict=True):
-        rest = iter([(color, style) for style in ("-", "--", ":") for color in OTHERS])
-        for label, own in complete.items():
-            values = np.array([height(curve) for curve in own])
-            color, style = (COLORS[label], "-") if label in COLORS else next(rest)
-            axes.plot(own[0].steps, values.mean(0), style, color=color, linewidth=1.8, label=label)
-            axes.fill_between(
-                own[0].steps, values.min(0), values.max(0), color=color, alpha=0.12, linewidth=0
-            )
-        axes.set_title(name, loc="left", fontsize=10)
-        axes.set_xlabel("training step")
-        axes.set_ylim(bottom=0)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
-    )
-    figure.savefig(path, format="png")

@@ -96,12 +96,6 @@ def test_a_task_without_plain_grpo_says_so(curves, long_row):
     assert "Plain GRPO, which all is compared with" in curves.tables(rows)
 
 
-def test_a_picture_for_every_task_with_a_complete_run(curves, long_row, tmp_path):
-    rows = [long_row("start", None, 0, [1, 1]), long_row("none", 0, 200, [1, 1], last=200)]
-    curves.draw(rows, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["long-a.png"]
-
-
 def test_another_form_of_plain_grpo_takes_its_place(curves, long_row):
     rows = [
         long_row("start", None, 0, [1, 1]),
