@@ -8,7 +8,7 @@ from aent.runs.recipe import load_recipe
 from aent.training.prepare import prepare, read_request
 
 FOLDER = Path(__file__).parents[3] / "benchmarks/evidence"
-LONG = ("long-spell-3000.yaml", "long-equations.yaml")
+LONG = ("long-spell-3000.yaml", "long-equations.yaml", "long-letters.yaml")
 RECIPES = sorted([*FOLDER.glob("dev-*.yaml"), *FOLDER.glob("eval-*.yaml"), *(FOLDER / name for name in LONG)])
 
 

@@ -183,7 +183,7 @@ def test_refuses_what_it_cannot_do(monkeypatch):
 def test_logits_door_agrees(dtype, vocab, temperature, subset):
     logits, targets = awkward_rows(vocab, dtype)
     if vocab > 4000:
-        logits, targets = logits[:5], targets[:5]
+        logits, targets = logits[:3], targets[:3]
     up = torch.randn(2, len(logits), device=DEVICE)
     given = logits_door(TRITON, logits, targets, up, subset, temperature)
     expected = logits_door(reference, logits.double(), targets, up, subset, temperature)
@@ -289,7 +289,7 @@ def test_mass_is_compared_exactly(mass):
 @kernels
 @pytest.mark.parametrize("subset", [Fraction(drop=0.3), TopP(mass=0.9137)], ids=str)
 def test_repeatable_to_the_bit_and_the_order_of_tokens_does_not_matter(subset):
-    logits, targets = (x[:5] for x in awkward_rows(1000, torch.bfloat16))
+    logits, targets = (x[:3] for x in awkward_rows(1000, torch.bfloat16))
     plain = measured(logits, targets, subset)
     assert torch.equal(measured(logits, targets, subset), plain)
     order = torch.randperm(1000, device=DEVICE)
