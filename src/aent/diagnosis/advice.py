@@ -71,7 +71,13 @@ def _less_bonus(rows: Sequence[Row], entropy: EntropyMovement) -> Advice:
 
 def _method(why: str, method: str) -> Advice:
     quoted = f"'+aent.method={method}'" if " " in method else f"+aent.method={method}"
-    return Advice(why, (f'aent_method="{method}"',), ("trainer.v1.trainer_mode=aent_sync", quoted))
+    trl, verl = (f'aent_method="{method}"',), ("trainer.v1.trainer_mode=aent_sync", quoted)
+    if method != "aent-auto":
+        return Advice(why, trl, verl)
+    # It does worse under a linear decay, TRL's default. Its slopes need FSDP2, which is not verl's default.
+    return Advice(
+        why, (*trl, 'lr_scheduler_type="constant"'), (*verl, "actor_rollout_ref.actor.strategy=fsdp2")
+    )
 
 
 def _smaller_steps(rows: Sequence[Row], entropy: EntropyMovement | None) -> Advice:
