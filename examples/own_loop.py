@@ -112,6 +112,7 @@ def train(spec, seed=0, log=None):
                 logp=stats.logp,
                 old_logp=old.logp,
                 entropy=stats.entropy,
+                full_entropy=stats.full_entropy,
                 old_entropy=old.entropy,
                 advantages=advantages,
                 mask=mask,
@@ -141,7 +142,7 @@ def train(spec, seed=0, log=None):
             optimizer.step()
 
             # What was measured moves the coefficient.
-            sums = window_sums(method, tokens, stats.full_entropy, **averages)
+            sums = window_sums(method, tokens, **averages)
             steering.update(sums, remaining=1 - (step + 1) / (STEPS + 1))
 
         reward, measured = rewards.mean().item(), sums.metrics() | steering.metrics()

@@ -13,6 +13,7 @@ TOKENS = Tokens(
     logp=torch.tensor([[0.5, 0.2]]).log(),
     old_logp=torch.tensor([[0.25, 0.4]]).log(),
     entropy=torch.tensor([[1.0, 2.0]]),
+    full_entropy=torch.tensor([[1.0, 2.0]]),
     advantages=torch.ones(1, 2),
     mask=torch.tensor([[1.0, 0.0]]),
     coef=0.5,

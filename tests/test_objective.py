@@ -25,6 +25,7 @@ TOKENS = Tokens(
     logp=-GRID,
     old_logp=-GRID,
     entropy=torch.tensor([[0.5, 9.0], [1.0, 0.25]]),
+    full_entropy=torch.tensor([[0.5, 9.0], [1.0, 0.25]]),
     advantages=GRID,
     mask=torch.tensor([[1.0, 0.0], [1.0, 1.0]]),
     coef=0.2,

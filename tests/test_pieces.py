@@ -18,7 +18,14 @@ NAN = float("nan")
 def tokens(**changes):
     zeros = torch.zeros(16, 3)
     return Tokens(
-        logp=zeros, old_logp=zeros, entropy=zeros, advantages=zeros, mask=zeros + 1, coef=0.1, **changes
+        logp=zeros,
+        old_logp=zeros,
+        entropy=zeros,
+        full_entropy=zeros,
+        advantages=zeros,
+        mask=zeros + 1,
+        coef=0.1,
+        **changes,
     )
 
 

@@ -97,6 +97,7 @@ def test_what_a_micro_batch_adds():
         logp=torch.zeros(1, 3),
         old_logp=torch.zeros(1, 3),
         entropy=torch.tensor([[1.0, 2.0, 9.0]], requires_grad=True),
+        full_entropy=torch.tensor([[3.0, 4.0, 9.0]]),
         advantages=torch.tensor([[1.0, 2.0, 9.0]]),
         mask=torch.tensor([[1.0, 1.0, 0.0]]),
         solved=torch.tensor([0.5]),
@@ -107,12 +108,11 @@ def test_what_a_micro_batch_adds():
             square=torch.tensor([[1.0, 3.0, 9.0]]),
         ),
     )
-    full = torch.tensor([[3.0, 4.0, 9.0]], requires_grad=True)
 
     def mean(values):
         return (values * tokens.mask).sum() / 2
 
-    added = window_sums(load_method("aent-auto"), tokens, full, host_mean=mean, count=2.0)
+    added = window_sums(load_method("aent-auto"), tokens, host_mean=mean, count=2.0)
     expected = sums(entropy=3, full_entropy=7, weight=2, tokens=2, pull=0, push=1.5)
     assert Sums(*(x.item() for x in added)) == expected
     assert not any(x.requires_grad for x in added)

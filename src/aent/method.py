@@ -40,6 +40,8 @@ class Rollouts:
     mean_logp: Callable[[], Float[Tensor, "groups size"]]
     """Mean log-probability per token (nats) of each completion under the policy being trained.
 
+    0 for a completion without a token that counts, such as a truncated one that is masked.
+
     A function, because it may cost a forward pass.
     """
 
@@ -54,6 +56,8 @@ class Tokens:
     """Log-probability of each token under the policy in the denominator of the importance ratio."""
     entropy: Float[Tensor, "batch tokens"]
     """Entropy over the method's subset. It carries gradient in `Method.bonus` only."""
+    full_entropy: Float[Tensor, "batch tokens"]
+    """Entropy over the whole vocabulary under the policy being trained; carries no gradient that is used."""
     advantages: Float[Tensor, "batch tokens"]
     """The algorithm's advantages. Without a critic, all tokens of a completion share one value.
 

@@ -51,21 +51,19 @@ class Sums(NamedTuple, Generic[Value]):
 def window_sums(
     method: Method,
     tokens: Tokens,
-    full_entropy: Float[Tensor, "batch tokens"],
     *,
     host_mean: Callable[[Float[Tensor, "batch tokens"]], Float[Tensor, ""]],
     count: float,
 ) -> Sums[Tensor]:
     """Return what a micro-batch adds to its window, without gradient.
 
-    `full_entropy` is that of each token over the whole vocabulary, nats. `host_mean` and `count` are those of
-    `aent.objective.with_terms`, `tokens` what it saw.
+    `host_mean` and `count` are those of `aent.objective.with_terms`, `tokens` what it saw.
     """
     entropy, weight = entropy_sum(method, tokens)
     pull, push = first_order_effect(method, tokens, host_mean=host_mean, count=count)
     return Sums(
         entropy=entropy,
-        full_entropy=masked_sum(full_entropy.detach(), tokens.mask),
+        full_entropy=masked_sum(tokens.full_entropy.detach(), tokens.mask),
         weight=weight,
         tokens=tokens.mask.sum(),
         pull=pull,

@@ -6,6 +6,7 @@ import pytest
 
 from aent.cli.main import main
 from aent.runs.recipe import recipe_names
+from aent.verl.export import export
 
 
 @pytest.mark.parametrize("recipe", recipe_names())
@@ -55,10 +56,42 @@ def test_what_verl_does_not_have_is_one_message(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_the_defaults_are_trls(tmp_path):
-    from trl import GRPOConfig
-
+@pytest.mark.parametrize("trainer", ["GRPO", "RLOO", "PPO"])
+def test_the_defaults_are_trls(trainer, tmp_path):
+    from aent import trl
     from aent.verl.export import TRL_DEFAULTS
 
-    args = GRPOConfig(output_dir=str(tmp_path), bf16=False, use_cpu=True)
-    assert {name: getattr(args, name) for name in TRL_DEFAULTS} == dict(TRL_DEFAULTS)
+    defaults = TRL_DEFAULTS[trainer]
+    args = getattr(trl, f"AEnt{trainer}Config")(output_dir=str(tmp_path), bf16=False, use_cpu=True)
+    assert {name: getattr(args, name) for name in defaults} == dict(defaults)
+
+
+def exported(algorithm, trainer=None):
+    return export(algorithm, {"name": "none"}, trainer or {})
+
+
+def test_options_of_the_algorithm_are_carried_over_or_said_to_be_left_out():
+    assert "mask_truncated_completions=True" in exported("dapo").left_out
+    a2c = exported("a2c")
+    assert a2c.left_out == ["lr_scheduler_type=linear", "whiten=False"]
+    assert {"critic.cliprange_value=1000000.0", "algorithm.lam=1.0"} <= set(a2c.options)
+
+
+def test_a_critic_gets_trls_settings():
+    options = exported("ppo", {"learning_rate": 2e-6, "lr_scheduler_type": "constant"}).options
+    assert {"algorithm.lam=0.95", "critic.cliprange_value=0.2", "critic.optim.lr=2e-06"} <= set(options)
+    assert "critic.optim.lr=1e-05" in exported("ppo", {"critic_learning_rate": 1e-5}).options
+
+
+@pytest.mark.parametrize("algorithm", ["rloo", "reinforce++"])
+def test_rloo_has_its_own_defaults_and_its_kl_in_the_reward(algorithm):
+    made = exported(algorithm)
+    assert {
+        "actor_rollout_ref.rollout.n=2",
+        "algorithm.use_kl_in_reward=True",
+        "algorithm.kl_ctrl.kl_coef=0.05",
+        "actor_rollout_ref.actor.use_kl_loss=False",
+        "actor_rollout_ref.actor.loss_agg_mode=seq-mean-token-sum",
+    } <= set(made.options)
+    assert any("whole completions" in line for line in made.left_out)
+    assert "algorithm.use_kl_in_reward=False" in exported(algorithm, {"beta": 0.0}).options

@@ -15,6 +15,7 @@ def tokens():
         logp=torch.tensor([[0.97, 0.9, 0.99, 0.98], [0.96, 0.5, 0.1, 0.999]]).log(),
         old_logp=torch.tensor([[0.97, 0.9, 0.90, 0.98], [0.80, 0.5, 0.1, 0.999]]).log(),
         entropy=torch.tensor([[0.1, 0.9, 0.5, 7.0], [0.2, 0.4, 0.3, 0.6]]),
+        full_entropy=torch.tensor([[0.1, 0.9, 0.5, 7.0], [0.2, 0.4, 0.3, 0.6]]),
         advantages=torch.tensor([[2.0], [-1.0]]).expand(2, 4),
         mask=torch.tensor([[1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 1.0]]),
         group_reward=torch.tensor([0.25, 1.0]),

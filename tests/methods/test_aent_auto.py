@@ -16,6 +16,7 @@ TOKENS = Tokens(
     logp=torch.zeros(3, 2),
     old_logp=torch.zeros(3, 2),
     entropy=torch.tensor([[1.0, 0.5], [0.8, 0.4], [0.6, 9.0]]),
+    full_entropy=torch.tensor([[1.0, 0.5], [0.8, 0.4], [0.6, 9.0]]),
     advantages=torch.tensor([[2.0], [-1.0], [0.0]]).expand(3, 2),
     mask=torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]),
     solved=torch.tensor([0.25, 1.0, 0.0]),

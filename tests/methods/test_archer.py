@@ -12,6 +12,7 @@ TOKENS = Tokens(
     old_logp=torch.full((2, 5), -1.0, dtype=torch.float64),
     ref_logp=torch.full((2, 5), -2.0, dtype=torch.float64),
     entropy=torch.tensor([[0.1, 0.2, 0.3, 0.4, 5.0], [1.0, 2.0, 3.0, 99.0, 99.0]], dtype=torch.float64),
+    full_entropy=torch.tensor([[0.1, 0.2, 0.3, 0.4, 5.0], [1.0, 2.0, 3.0, 99.0, 99.0]], dtype=torch.float64),
     advantages=torch.ones(2, 5, dtype=torch.float64),
     mask=torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]),
 )

@@ -14,6 +14,7 @@ def batch(ratio, advantages, **changes):
             "logp": ratio.log() - 1,
             "old_logp": torch.full_like(ratio, -1.0),
             "entropy": torch.zeros_like(ratio),
+            "full_entropy": torch.zeros_like(ratio),
             "advantages": torch.tensor([advantages], dtype=torch.float64),
             "mask": torch.ones_like(ratio),
         }

@@ -14,6 +14,7 @@ def batch(logp, entropy, advantages, **changes):
             "logp": logp,
             "old_logp": logp,
             "entropy": torch.tensor([entropy], dtype=torch.float64),
+            "full_entropy": torch.tensor([entropy], dtype=torch.float64),
             "advantages": torch.tensor([advantages], dtype=torch.float64),
             "mask": torch.ones_like(logp),
         }
@@ -56,7 +57,9 @@ def test_only_bad_tokens_below_the_mean_are_left_out():
     for advantage in (0.0, 0.5, 1.0):
         good = replace(ONE, advantages=torch.full_like(ONE.advantages, advantage))
         assert torch.equal(token_advantages(clip_b(), good), good.advantages)
-    above = replace(ONE, entropy=torch.cat([ONE.entropy[:, :20], torch.tensor([[4.0]])], 1))  # S = +0.27
+    above = replace(
+        ONE, full_entropy=torch.cat([ONE.full_entropy[:, :20], torch.tensor([[4.0]])], 1)
+    )  # S = +0.27
     assert torch.equal(token_advantages(clip_b(), above), above.advantages)
 
 

@@ -12,6 +12,7 @@ TOKENS = Tokens(
     logp=torch.tensor([[-0.5, -1.5], [-1.0, -3.0], [-9.0, -9.0]], dtype=torch.float64),
     old_logp=torch.tensor([[-0.6, -1.3], [-1.3, -2.6], [-9.0, -9.0]], dtype=torch.float64),
     entropy=torch.zeros(3, 2, dtype=torch.float64),
+    full_entropy=torch.zeros(3, 2, dtype=torch.float64),
     advantages=torch.tensor([[1.0, 1.0], [-1.0, -1.0], [7.0, 7.0]], dtype=torch.float64),
     mask=torch.tensor([[1, 1], [1, 1], [0, 0]]),
     clip=(1.0, 1.0),
@@ -55,6 +56,7 @@ def test_draws_come_from_torchs_generator():
         logp=torch.linspace(-3, -1, 800).view(2, 400),
         old_logp=torch.linspace(-3, -1, 800).view(2, 400),
         entropy=torch.zeros(2, 400),
+        full_entropy=torch.zeros(2, 400),
         advantages=torch.tensor([[-1.0], [1.0]]).expand(2, 400),
         mask=torch.tensor([[0], [1]]).expand(2, 400),
     )

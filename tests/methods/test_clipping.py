@@ -10,6 +10,7 @@ TOKENS = Tokens(
     logp=RATIO.log(),
     old_logp=torch.zeros(1, 9, dtype=torch.float64),
     entropy=torch.zeros(1, 9, dtype=torch.float64),
+    full_entropy=torch.zeros(1, 9, dtype=torch.float64),
     advantages=torch.tensor([[-1.0, 1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0, -1.0]], dtype=torch.float64),
     mask=torch.ones(1, 9),
 )

@@ -10,6 +10,7 @@ TOKENS = Tokens(
     logp=torch.tensor([[-0.5, -1.5], [-1.0, -3.0], [-9.0, -9.0]], dtype=torch.float64),
     old_logp=torch.zeros(3, 2, dtype=torch.float64),
     entropy=torch.zeros(3, 2, dtype=torch.float64),
+    full_entropy=torch.zeros(3, 2, dtype=torch.float64),
     advantages=torch.tensor([[1.0, 1.0], [-1.0, -1.0], [7.0, 7.0]], dtype=torch.float64),
     mask=torch.tensor([[1, 1], [1, 1], [0, 0]]),
 )
@@ -31,5 +32,7 @@ def test_means_are_of_all_ranks():
 def test_means_in_double_precision():
     """1e-12 apart, which float32 cannot tell: the two rows keep their covariance of (0.5e-12)^2."""
     step = torch.tensor([[0.0], [1e-12]], dtype=torch.float64)
-    near = Tokens(logp=step, old_logp=step, entropy=step, advantages=1 + step, mask=torch.ones(2, 1))
+    near = Tokens(
+        logp=step, old_logp=step, entropy=step, full_entropy=step, advantages=1 + step, mask=torch.ones(2, 1)
+    )
     torch.testing.assert_close(covariance(near), torch.full((2, 1), 0.25e-24).double(), rtol=1e-3, atol=0)

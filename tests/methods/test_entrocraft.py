@@ -11,6 +11,7 @@ def tokens(advantages, **values):
             "logp": -torch.ones_like(advantages),
             "old_logp": -torch.ones_like(advantages),
             "entropy": torch.ones_like(advantages),
+            "full_entropy": torch.ones_like(advantages),
             "mask": torch.ones_like(advantages),
         }
         | values,

@@ -8,7 +8,9 @@ from aent.methods.extremes import at_least, at_most, largest, largest_share
 
 SCORES = torch.tensor([[3.0, 1.0, 2.0, 9.0], [2.0, 0.0, -1.0, 2.0]])
 AMONG = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]).bool()
-TOKENS = Tokens(logp=SCORES, old_logp=SCORES, entropy=SCORES, advantages=SCORES, mask=AMONG.float())
+TOKENS = Tokens(
+    logp=SCORES, old_logp=SCORES, entropy=SCORES, full_entropy=SCORES, advantages=SCORES, mask=AMONG.float()
+)
 
 
 def places(where):

@@ -10,6 +10,7 @@ TOKENS = Tokens(
     logp=torch.tensor([[0.5, 0.25, 0.8], [0.5, 0.1, 1.0]], dtype=torch.float64).log(),
     old_logp=torch.tensor([[0.5, 0.5, 0.8], [0.25, 0.1, 1.0]], dtype=torch.float64).log(),
     entropy=torch.tensor([[1.0, 2.0, 0.5], [1.5, 0.25, 9.0]], dtype=torch.float64),
+    full_entropy=torch.tensor([[1.0, 2.0, 0.5], [1.5, 0.25, 9.0]], dtype=torch.float64),
     advantages=torch.tensor([[1.0, 1.0, 1.0], [-2.0, -2.0, -2.0]], dtype=torch.float64),
     mask=torch.tensor([[1, 1, 1], [1, 1, 0]]),
 )

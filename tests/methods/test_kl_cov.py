@@ -12,6 +12,7 @@ TOKENS = Tokens(
     logp=torch.tensor([[-0.5, -1.5], [-1.0, -3.0], [-9.0, -9.0]], dtype=torch.float64),
     old_logp=torch.tensor([[-0.6, -1.3], [-1.3, -2.6], [-9.0, -9.0]], dtype=torch.float64),
     entropy=torch.zeros(3, 2, dtype=torch.float64),
+    full_entropy=torch.zeros(3, 2, dtype=torch.float64),
     advantages=torch.tensor([[1.0, 1.0], [-1.0, -1.0], [7.0, 7.0]], dtype=torch.float64),
     mask=torch.tensor([[1, 1], [1, 1], [0, 0]]),
     clip=(1.0, 1.0),
@@ -65,7 +66,14 @@ def test_as_many_tokens_in_double_precision_as_in_single(seed):
     """Compared in float32, the token at the cut can lie above its own rounded value: one too many."""
     generator = torch.Generator().manual_seed(seed)
     logp, old, advantages = (torch.randn(20, 50, generator=generator, dtype=torch.float64) for _ in range(3))
-    batch = Tokens(logp=logp, old_logp=old, entropy=logp, advantages=advantages, mask=torch.ones(20, 50))
+    batch = Tokens(
+        logp=logp,
+        old_logp=old,
+        entropy=logp,
+        full_entropy=logp,
+        advantages=advantages,
+        mask=torch.ones(20, 50),
+    )
     for fraction in (0.002, 0.01, 0.05):
         assert kl_cov(fraction=fraction).penalty(batch).count_nonzero() == 1000 * fraction
 

@@ -40,7 +40,15 @@ def test_it_lowers_the_covariance_that_lowers_the_entropy():
     """The mean of A log pi under the policy falls by z times that of |A| (log pi)^2."""
     torch.manual_seed(0)
     logp, a = -torch.rand(1, 500, dtype=torch.float64), torch.randn(1, 500, dtype=torch.float64)
-    seen = Tokens(logp=logp, old_logp=logp, entropy=-logp, advantages=a, mask=torch.ones(1, 500), coef=0.05)
+    seen = Tokens(
+        logp=logp,
+        old_logp=logp,
+        entropy=-logp,
+        full_entropy=-logp,
+        advantages=a,
+        mask=torch.ones(1, 500),
+        coef=0.05,
+    )
     change = ((token_advantages(REPO, seen) - a) * logp).mean()
     assert change.item() == pytest.approx(-0.05 * (a.abs() * logp.square()).mean().item())
 

@@ -24,6 +24,16 @@ def test_it_keeps_subset_bonus_and_measure_of_the_one_with_a_controller(tokens):
     assert stacked([Method(name="a"), Method(name="b")]).subset == Full()
 
 
+def test_a_subset_is_kept_wherever_it_stands():
+    nucleus = {"name": "forking-tokens", "subset": {"name": "top-p", "mass": 0.9}}
+    for pair in (["clip-higher", nucleus], [nucleus, "clip-higher"]):
+        assert load_method(pair).subset == TopP(mass=0.9)
+    with pytest.raises(
+        InputError, match=r"'siren' and 'forking-tokens' .*TopP\(mass=0.8\) and TopP\(mass=0.9\)"
+    ):
+        load_method([nucleus, "siren"])
+
+
 def test_what_cannot_be_stacked_is_named():
     with pytest.raises(InputError, match=r"'aent' and 'skywork' cannot be stacked: both fill 'bonus'"):
         load_method(["aent", "skywork"])

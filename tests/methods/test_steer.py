@@ -11,6 +11,7 @@ TOKENS = Tokens(
     logp=torch.tensor([[0.5, 0.25, 0.8], [0.5, 0.1, 1.0]], dtype=torch.float64).log(),
     old_logp=torch.tensor([[0.5, 0.5, 0.8], [0.25, 0.1, 1.0]], dtype=torch.float64).log(),
     entropy=torch.tensor([[1.0, 2.0, 0.5], [1.5, 0.25, 9.0]], dtype=torch.float64),
+    full_entropy=torch.tensor([[1.0, 2.0, 0.5], [1.5, 0.25, 9.0]], dtype=torch.float64),
     advantages=torch.tensor([[1.0, 1.0, 1.0], [-2.0, -2.0, -2.0]], dtype=torch.float64),
     mask=torch.tensor([[1, 1, 1], [1, 1, 0]]),
 )
@@ -80,7 +81,7 @@ def test_without_a_band_or_without_changes():
     # nothing changes anything: weight 1, or the middle of the linear band, and no NaN
     flat = replace(TOKENS, advantages=torch.zeros(2, 3))
     assert torch.equal(steer().token_advantages(flat), flat.advantages)
-    same = replace(TOKENS, entropy=-TOKENS.logp)
+    same = replace(TOKENS, full_entropy=-TOKENS.logp)
     torch.testing.assert_close(steer(weight_min=0.5).token_advantages(same), TOKENS.advantages)
     linear = steer(weight_min=0.5, weight_max=1.2)
     torch.testing.assert_close(linear.token_advantages(same), 0.85 * TOKENS.advantages)

@@ -204,3 +204,28 @@ def test_a_coefficient_that_is_no_finite_number_stops_before_the_next_step(coef,
         trainer.train()
     assert trainer.state.global_step == 1
     assert weights(trainer).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["gspo", "rloo"])
+def test_with_one_ratio_per_completion_an_advantage_out_of_nothing_is_refused(kind, build, options):
+    """All rewards are equal, so the algorithm's advantages are 0, and a weight cannot change that."""
+    trainer, config, more = {
+        "gspo": (
+            AEntGRPOTrainer,
+            AEntGRPOConfig,
+            {"loss_type": "grpo", "importance_sampling_level": "sequence"},
+        ),
+        "rloo": (AEntRLOOTrainer, AEntRLOOConfig, {"beta": 0.0}),
+    }[kind]
+    raised = Method(name="raised", token_advantages=lambda tokens: tokens.advantages + 1)
+    made = build(
+        trainer,
+        config,
+        options | more,
+        method=raised,
+        reward_funcs=lambda completions, **_: [1.0] * len(completions),
+    )
+    with pytest.raises(
+        InputError, match="'raised' gave an advantage to tokens for which the algorithm's is 0"
+    ):
+        made.train()

@@ -3,7 +3,7 @@
 import pytest
 
 from aent import InputError, load_method
-from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
+from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntPPOConfig, AEntRLOOConfig, AEntRLOOTrainer
 from aent.trl.refusals import fitted
 
 
@@ -22,6 +22,37 @@ def test_advantages_of_a_group_do_not_drop_rloos_kl_in_silence(options):
         fitted(AEntRLOOConfig(**options), method)
     assert fitted(AEntGRPOConfig(**options), method).beta == 0.05
     assert fitted(AEntRLOOConfig(**options), load_method("unlikeliness")).beta == 0.05
+
+
+@pytest.mark.parametrize(
+    ("config", "option"),
+    [
+        (AEntRLOOConfig, {"reward_clip_range": (0.0, 1.0)}),
+        (AEntRLOOConfig, {"normalize_advantages": True}),
+        (AEntGRPOConfig, {"multi_objective_aggregation": "normalize_then_sum"}),
+    ],
+)
+def test_advantages_of_a_group_refuse_what_would_do_nothing(config, option, options):
+    options = options | option | {"beta": 0.0}
+    with pytest.raises(
+        InputError, match=rf"'qae' makes its own advantages.*{next(iter(option))}=.* do nothing"
+    ):
+        fitted(config(**options), load_method("qae"))
+    fitted(config(**options), load_method("entropy-advantage"))
+
+
+def test_ranks_need_a_group(options):
+    args = AEntPPOConfig(**options | {"num_generations": 1})
+    with pytest.raises(
+        InputError, match="'unlikeliness' compares the completions of a group, but num_generations=1"
+    ):
+        fitted(args, load_method("unlikeliness"))
+
+
+def test_without_args_a_method_cannot_be_fitted(make_model, prompts, reward):
+    given = {"model": make_model(), "reward_funcs": reward, "train_dataset": prompts}
+    with pytest.raises(InputError, match="args is missing, and method 'clip-higher' has to be fitted"):
+        AEntGRPOTrainer(**given, method="clip-higher")
 
 
 TOKEN_CLIPPING = ("clip-higher", "ce-gppo", "archer")

@@ -12,7 +12,14 @@ from trl import GRPOConfig, GRPOTrainer
 
 from aent import Band, InputError, Method
 from aent.steering import Sums
-from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
+from aent.trl import (
+    AEntGRPOConfig,
+    AEntGRPOTrainer,
+    AEntPPOConfig,
+    AEntPPOTrainer,
+    AEntRLOOConfig,
+    AEntRLOOTrainer,
+)
 from aent.trl.window import Window
 
 BOTH = pytest.mark.parametrize(
@@ -87,6 +94,50 @@ def test_evaluation_does_not_move_the_coefficient(kind, build, options, prompts)
     assert trainer.coef == before
     assert trainer._aent_window.sums == window
     assert 0 < metrics["eval_aent/entropy"] < metrics["eval_aent/full_entropy"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [(AEntGRPOTrainer, AEntGRPOConfig), (AEntRLOOTrainer, AEntRLOOConfig), (AEntPPOTrainer, AEntPPOConfig)],
+    ids=["grpo", "rloo", "ppo"],
+)
+def test_it_evaluates_before_the_first_step(kind, build, options, prompts):
+    """TRL counts micro-batches in training only; `eval_on_start` evaluates before that."""
+    options |= {"per_device_eval_batch_size": 16}
+    trainer = build(*kind, options, method=MOVING, eval_dataset=prompts.select(range(4)))
+    metrics = trainer.evaluate()
+    assert 0 < metrics["eval_aent/entropy"] < metrics["eval_aent/full_entropy"]
+
+
+class Rank:
+    """One of two ranks, whose partner has added `other` since the sums were last shared."""
+
+    num_processes = 2
+
+    def __init__(self, main, other):
+        self.is_main_process, self.other = main, other
+
+    def reduce(self, values, reduction):
+        assert reduction == "sum"
+        return values + self.other
+
+
+def test_an_open_window_is_that_of_all_ranks_after_resuming():
+    """Rank 0 adds 1 nat over 1 token, rank 1 adds 8 over 2. Rank 0 stores both, and nothing counts twice."""
+    mine = torch.tensor([1.0, 0, 1, 0, 0, 0])
+    theirs = torch.tensor([8.0, 0, 2, 0, 0, 0])
+    windows = []
+    for main, own, other in ((True, mine, theirs), (False, theirs, mine)):
+        window = Window(Method(name="aent", controller=band()))
+        window.add(Sums(*own))
+        window.share(Rank(main, other))
+        windows.append(window)
+    first, second = windows
+    assert torch.stack(list(first.sums)).equal(mine + theirs)
+    assert second.sums == sums()
+    first.add(Sums(*mine))
+    total = first.close(Rank(True, theirs), remaining=0.5)  # the other rank added as much again
+    assert (total.entropy, total.weight) == (18, 6)
 
 
 def test_update_per_rollout_batch_moves_once_per_batch(build, options):

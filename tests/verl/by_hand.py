@@ -134,6 +134,7 @@ class ByHand:
             logp=padded(columns["logp"]),
             old_logp=padded(fields["old_log_probs"]),
             entropy=padded(columns["entropy"]),
+            full_entropy=padded(columns["full"]),
             old_entropy=padded(fields["entropy"]),
             advantages=torch.zeros(()),
             mask=padded(fields["response_mask"]),

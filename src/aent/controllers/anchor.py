@@ -1,7 +1,8 @@
 """A target that is measured, not set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aent.controllers.base import Stateful, require_finite, require_measured
 
@@ -16,7 +17,7 @@ class Anchor(Stateful):
         InputError: if `level` is not finite.
     """
 
-    kept: ClassVar[tuple[str, ...]] = ("coef", "anchor")
+    kept: ClassVar[tuple[str, ...]] = ("anchor",)
 
     level: float
     """Coefficient once the anchor is known."""
@@ -27,6 +28,11 @@ class Anchor(Stateful):
 
     def __post_init__(self) -> None:
         require_finite(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the anchor; once it is known, the coefficient is today's `level`."""
+        super().load_state_dict(state)
+        self.coef = 0.0 if self.anchor is None else self.level
 
     @property
     def band(self) -> tuple[float, float] | None:

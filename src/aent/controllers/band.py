@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from aent.controllers.base import Stateful, require_box, require_finite, require_measured
+from aent.controllers.base import Boxed, require_box, require_finite, require_measured
 from aent.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Band(Stateful):
+class Band(Boxed):
     """AEnt's rule: a proportional step outside a band of entropy, projected to a box.
 
     ``coef <- clip(coef - lr * (min(0, H - low) + max(0, H - high)), coef_min, coef_max)``

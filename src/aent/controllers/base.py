@@ -80,6 +80,19 @@ class Stateful:
             setattr(self, name, state[name])
 
 
+class Boxed(Stateful):
+    """A controller whose coefficient stays in a box, also when it is restored into a narrower one."""
+
+    coef: float
+    coef_min: float
+    coef_max: float
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what changes, in the box of today's settings."""
+        super().load_state_dict(state)
+        self.coef = min(max(self.coef, self.coef_min), self.coef_max)
+
+
 @dataclass(kw_only=True)
 class Fixed(Stateful):
     """A constant coefficient: the entropy bonus of A3C (arXiv 1602.01783) and PPO (1707.06347).
@@ -87,6 +100,8 @@ class Fixed(Stateful):
     Raises:
         InputError: if `coef` is not finite.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ()
 
     coef: float
 

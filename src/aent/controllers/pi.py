@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from aent.controllers.base import Stateful, require_box, require_finite, require_measured
+from aent.controllers.base import Boxed, require_box, require_finite, require_measured
 
 
 @dataclass(kw_only=True)
-class PI(Stateful):
+class PI(Boxed):
     """Proportional-integral control: the coefficient follows the error and the sum of all errors so far.
 
     ``total <- total + (H - target); coef = clip(kp * (H - target) + ki * total, coef_min, coef_max)``

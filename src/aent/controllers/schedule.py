@@ -1,8 +1,9 @@
 """Schedules: coefficients that depend on the number of updates alone."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aent.controllers.base import Stateful, require_finite
 from aent.errors import InputError
@@ -28,7 +29,7 @@ class Linear(Stateful):
         InputError: if a field is not finite or steps < 1.
     """
 
-    kept: ClassVar[tuple[str, ...]] = ("coef", "updates")
+    kept: ClassVar[tuple[str, ...]] = ("updates",)
 
     start: float
     """Coefficient before the first update."""
@@ -60,6 +61,11 @@ class Linear(Stateful):
         self.updates += 1
         self.coef = self._now()
         return self.coef
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the number of updates; the coefficient follows from it and from today's settings."""
+        super().load_state_dict(state)
+        self.coef = self._now()
 
     def _now(self) -> float:
         return linear(self.start, self.end, self.steps, self.updates)

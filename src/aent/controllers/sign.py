@@ -1,7 +1,8 @@
 """Skywork's rule."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aent.controllers.base import Stateful, require_box, require_finite, require_measured
 from aent.errors import InputError
@@ -45,6 +46,13 @@ class SignStep(Stateful):
         require_box(self.level, self.coef_min, self.coef_max)
         if self.delta < 0:
             raise InputError(f"delta={self.delta} must not be negative; 0 keeps the level constant")
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what changes, in the box of today's settings."""
+        super().load_state_dict(state)
+        in_force = self.coef == self.level
+        self.level = min(max(self.level, self.coef_min), self.coef_max)
+        self.coef = self.level if in_force else 0.0
 
     @property
     def band(self) -> tuple[float, float]:

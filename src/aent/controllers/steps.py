@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from aent.controllers.base import Stateful, require_box, require_finite, require_measured
+from aent.controllers.base import Boxed, require_box, require_finite, require_measured
 from aent.errors import InputError
 
 
 @dataclass(kw_only=True)
-class Steps(Stateful):
+class Steps(Boxed):
     """Steps of a fixed size: ``coef <- clip(coef + delta * sign(target - H), coef_min, coef_max)``.
 
     Unlike `SignStep`, the coefficient is always in force.
@@ -57,7 +57,7 @@ class Steps(Stateful):
 
 
 @dataclass(kw_only=True)
-class Doubling(Stateful):
+class Doubling(Boxed):
     """Double below the target, halve above: ``coef <- clip(coef * 2^sign(target - H), coef_min, coef_max)``.
 
     Without a `target`, the first measured entropy is the target, and the first update moves nothing.

@@ -24,9 +24,9 @@ def clip_b(*, deviations: float = 2.5) -> Method:
     """Leave out bad tokens whose suppression lowers the entropy most, compared with the batch.
 
     ``A_t <- 0 where A_t < 0 and S_t - mean S < -deviations * std S; S = pi (log pi + H)``, with log pi and H
-    in nats under the policy being trained, and mean and standard deviation (divided by n - 1) over the n
-    tokens of a micro-batch on all ranks. To first order, a step that raises the logit of a token alone
-    changes the entropy by -S.
+    in nats under the policy being trained and H over the whole vocabulary. Mean and standard deviation
+    (divided by n - 1) are over the n tokens of a micro-batch on all ranks. To first order, a step that
+    raises the logit of a token alone changes the entropy by -S.
 
     Source: Clip_B (arXiv 2602.03392), with its threshold.
 
@@ -49,4 +49,4 @@ def clip_b(*, deviations: float = 2.5) -> Method:
 def discriminator(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
     """Return ``S = pi (log pi + H)``, which is -dH/dz at the logit of the token itself; without gradient."""
     logp = tokens.logp.detach()
-    return logp.exp() * (logp + tokens.entropy.detach())
+    return logp.exp() * (logp + tokens.full_entropy)

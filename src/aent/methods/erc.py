@@ -44,7 +44,7 @@ def erc(*, low: float = 0.95, high: float = 1.05, epsilon: float = 0.2, epsilon_
     def token_advantages(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
         if tokens.old_entropy is None:
             return tokens.advantages
-        change = (tokens.entropy + SMALL) / (tokens.old_entropy + SMALL)
+        change = (tokens.full_entropy + SMALL) / (tokens.old_entropy + SMALL)
         return tokens.advantages * ((change > low) & (change < high))
 
     return Method(

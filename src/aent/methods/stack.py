@@ -5,6 +5,7 @@ from typing import Any
 
 from aent.errors import InputError
 from aent.method import Method
+from aent.subsets import Full, Subset
 
 
 def stacked(methods: Sequence[Method]) -> Method:
@@ -14,7 +15,8 @@ def stacked(methods: Sequence[Method]) -> Method:
     filled twice. Two methods may set the same option of the host only to the same value.
 
     Raises:
-        InputError: for fewer than two methods, or two that fill the same part; it names both.
+        InputError: for fewer than two methods, or two that fill the same part, set an option to different
+            values or have different subsets; it names both.
     """
     if len(methods) < 2:
         raise InputError(f"a stack takes two methods or more, not {[m.name for m in methods]}")
@@ -28,13 +30,14 @@ def stacked(methods: Sequence[Method]) -> Method:
                     "leave one of them out"
                 )
     controlled = owners.get("controller", methods[0])
+    subset = _subset(methods, owners.get("controller"))
     merged: dict[str, Any] = {part: getattr(owner, part) for part, owner in owners.items()}
     return Method(
         **merged
         | {
             "name": "+".join(m.name for m in methods),
             "options": _options(methods),
-            "subset": controlled.subset,
+            "subset": subset,
             "bonus": controlled.bonus,
             "measure": controlled.measure,
             "needs_clip": any(m.needs_clip for m in methods),
@@ -43,6 +46,23 @@ def stacked(methods: Sequence[Method]) -> Method:
             "paper": controlled.paper,
         }
     )
+
+
+def _subset(methods: Sequence[Method], controlled: Method | None) -> Subset:
+    """Return the subset of the method with the controller or, without one, the one that was given.
+
+    Raises:
+        InputError: if another method has a subset of its own, which would not be used.
+    """
+    given = [method for method in methods if not isinstance(method.subset, Full)]
+    owner = controlled or next(iter(given), methods[0])
+    for other in given:
+        if repr(other.subset) != repr(owner.subset):
+            raise InputError(
+                f"methods {owner.name!r} and {other.name!r} cannot be stacked: entropy is measured over one "
+                f"subset, and they have {owner.subset} and {other.subset}; give both the same"
+            )
+    return owner.subset
 
 
 def _options(methods: Sequence[Method]) -> dict[str, Any]:

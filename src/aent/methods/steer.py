@@ -34,9 +34,10 @@ def steer(
     """Weigh a token less, the more it is expected to change the entropy.
 
     ``w_t = exp(-alpha |Omega_t| / max |Omega|); loss_t = w_t * clipped loss; Omega = A / pi_old * pi (1 - pi)
-    (log pi + H); alpha = -log(weight_min)``, where pi and pi_old are the probabilities of the token, H is in
-    nats, both pi and H are under the policy being trained, and the maximum is over the tokens of a
-    micro-batch on all ranks, at least `floor`. So weights lie between `weight_min` and 1.
+    (log pi + H); alpha = -log(weight_min)``, where pi and pi_old are the probabilities of the token and H is
+    the entropy over the whole vocabulary in nats. Both pi and H are under the policy being trained, and the
+    maximum is over the tokens of a micro-batch on all ranks, at least `floor`. So weights lie between
+    `weight_min` and 1.
 
     With `weight_max`, weights fall in a straight line instead, ``w_t = weight_max - (weight_max - weight_min)
     (|Omega_t| - min) / (max - min)``; if all changes are equal, w_t is the middle.
@@ -83,4 +84,6 @@ def entropy_change(tokens: Tokens) -> Float[Tensor, "batch tokens"]:
     ``abs(A / pi_old * pi (1 - pi) (log pi + H))`` (arXiv 2510.10150), without gradient.
     """
     logp = tokens.logp.detach()
-    return (tokens.advantages * tokens.ratio.detach() * -torch.expm1(logp) * (logp + tokens.entropy)).abs()
+    return (
+        tokens.advantages * tokens.ratio.detach() * -torch.expm1(logp) * (logp + tokens.full_entropy)
+    ).abs()

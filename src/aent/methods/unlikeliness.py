@@ -25,8 +25,9 @@ def unlikeliness(*, b: float = 0.25, threshold: float = 0.5) -> Method:
     """Reward a correct completion less, the likelier it was: ``r_i <- r_i * (1 - b * rank_i / G)``.
 
     rank_i is the rank of completion i in its group of G by mean log-probability per token; 0 is the least
-    likely, and wrong completions are ranked too. A completion with a reward above `threshold` is correct;
-    the rewards of the others do not change. ``b=0`` switches the method off.
+    likely, and wrong completions are ranked too. Truncated completions that are masked take the highest
+    ranks, so that the others are ranked among themselves. A completion with a reward above `threshold` is
+    correct; the rewards of the others do not change. ``b=0`` switches the method off.
 
     Source: arXiv 2506.02355; formula and b are as in the authors' code. Their training takes two epochs on
     each batch of rollouts (TRL's ``num_iterations=2``) and has a KL coefficient of 0.1 (TRL's ``beta``).

@@ -30,8 +30,6 @@ class MicroBatch:
 
     tokens: Tokens
     """What the method sees."""
-    full_entropy: Float[Tensor, "batch tokens"]
-    """Entropy over the whole vocabulary, nats."""
 
     def __init__(self, inputs: dict[str, Any], recorded: list[Recorded]):
         self.inputs = inputs
@@ -90,8 +88,7 @@ class MethodLoss:
         if self._current is None:
             return logp
         host, inputs = self.host, self._current.inputs
-        self._current.full_entropy = full_entropy
-        self._current.tokens = tokens = self.see(self._current, logp)
+        self._current.tokens = tokens = self.see(self._current, logp, full_entropy)
         if not host.model.training:
             return logp
         self.finite.check_scores(logp, tokens.mask)
@@ -106,12 +103,23 @@ class MethodLoss:
             inputs["advantages"] = shaped
             return logp
         # One ratio per completion: the weight of a token multiplies its gradient only
+        if bool(((tokens.advantages == 0) & (shaped != 0) & (tokens.mask != 0)).any()):
+            raise InputError(
+                f"token_advantages of method {self.method.name!r} gave an advantage to tokens for which the "
+                "algorithm's is 0; with one ratio per completion, tokens can only be weighed: multiply the "
+                "advantages, or choose an algorithm with a ratio per token, such as grpo"
+            )
         weight = torch.where(tokens.advantages == 0, 1.0, shaped / tokens.advantages)
         return logp.detach() + weight * (logp - logp.detach())
 
-    def see(self, micro: MicroBatch, logp: Float[Tensor, "batch tokens"]) -> Tokens:
+    def see(
+        self,
+        micro: MicroBatch,
+        logp: Float[Tensor, "batch tokens"],
+        full: Float[Tensor, "batch tokens"],
+    ) -> Tokens:
         """Return what the method sees of a micro-batch, before it changes anything."""
-        host, inputs, full = self.host, micro.inputs, micro.full_entropy
+        host, inputs = self.host, micro.inputs
         mask, advantages = token_mask(inputs), inputs["advantages"]
         entropy, slopes = (full, None) if self.head is None else micro.statistics(mask.size(1))
         if entropy.shape != mask.shape:
@@ -123,6 +131,7 @@ class MethodLoss:
             logp=logp,
             old_logp=inputs.get("old_per_token_logps", inputs.get(OLD_LOGP, logp.detach())),
             entropy=entropy,
+            full_entropy=full.detach(),
             slopes=slopes if host.model.training else None,
             advantages=(advantages if advantages.dim() == 2 else advantages[:, None]).expand_as(logp),
             mask=mask,
@@ -141,7 +150,7 @@ class MethodLoss:
 
     def sums(self, micro: MicroBatch) -> Sums[Tensor]:
         """Return what a micro-batch adds to the window."""
-        return window_sums(self.method, micro.tokens, micro.full_entropy, **self._averages(micro))
+        return window_sums(self.method, micro.tokens, **self._averages(micro))
 
     def with_terms(self, loss: Float[Tensor, ""], micro: MicroBatch) -> Float[Tensor, ""]:
         """Add the method's penalty and bonus to the host's loss."""
@@ -160,6 +169,8 @@ class MethodLoss:
         Where the trainer divides the loss by the number of micro-batches afterwards, they are divided too.
         """
         host = self.host
+        if not host.model.training:
+            return 1.0  # no step is taken, and before the first there is no number of micro-batches yet
         accumulated = host.current_gradient_accumulation_steps
         tokens = self.rollouts.tokens_per_rank * (accumulated / host.args.steps_per_generation)
         return tokens if host.loss_is_scaled_for_ga else tokens / accumulated

@@ -78,6 +78,13 @@ def _refuse_unfit(args: Any, kind: Kind, method: Method) -> None:
             f"{type(args).__name__} charges the KL to them; set beta to 0, or choose grpo, which has the KL "
             "in its loss"
         )
+    if method.group_advantages:
+        _refuse_ignored(args, method)
+    if method.rewards and args.num_generations < 2:
+        raise InputError(
+            f"method {method.name!r} compares the completions of a group, but num_generations="
+            f"{args.num_generations}; set it to 2 or more"
+        )
     if method.token_advantages and kind.kl_in_loss and not kind.token_ratio and args.beta != 0:
         raise InputError(
             f"method {method.name!r} weighs single tokens; with the ratio of whole completions and "
@@ -88,6 +95,21 @@ def _refuse_unfit(args: Any, kind: Kind, method: Method) -> None:
             f"method {method.name!r} changes the summed reward, which multi_objective_aggregation="
             "'normalize_then_sum' does not have; use 'sum_then_normalize'"
         )
+
+
+def _refuse_ignored(args: Any, method: Method) -> None:
+    """Advantages that a method makes out of rewards replace the host's, with what shapes the host's."""
+    shaping = {
+        "reward_clip_range": None,
+        "normalize_advantages": False,
+        "multi_objective_aggregation": "sum_then_normalize",
+    }
+    for name, default in shaping.items():
+        if (value := getattr(args, name, default)) != default:
+            raise InputError(
+                f"method {method.name!r} makes its own advantages out of the rewards, so {name}={value!r} "
+                f"would do nothing; set it to {default!r}"
+            )
 
 
 def _refuse_second_bonus(args: Any, method: Method) -> None:

@@ -63,6 +63,11 @@ class AEntMixin:
         self.method = _chosen(method, getattr(args, "aent_method", None))
         if args is not None:
             args = fitted(args, self.method)
+        elif self.method.parts:
+            raise InputError(
+                f"args is missing, and method {self.method.name!r} has to be fitted to it; give a "
+                "config, such as AEntGRPOConfig(output_dir='out')"
+            )
         super().__init__(model, checked_rewards(reward_funcs), args, *positional, **keywords)  # type: ignore[call-arg]
         if paper := self.method.paper:  # what the model card cites
             self._paper = {"title": paper.title, "id": paper.arxiv, "citation": paper.citation}
@@ -168,6 +173,8 @@ class AEntMixin:
         if window.ends(host):
             _append(metrics, window.close(host.accelerator, remaining(host)).metrics())
             self._aent_switch_head()
+        else:
+            window.share(host.accelerator)
 
     # Checkpoints, which hold the rollouts of each rank beside the state of its random numbers
 
@@ -183,6 +190,8 @@ class AEntMixin:
 
     def _aent_restore(self, state: Mapping[str, Any]) -> None:
         self._aent_window.load_state_dict(state)
+        if not self._aent_host.accelerator.is_main_process:
+            self._aent_window.clear()  # the main process has the sums of all
         self._aent_switch_head()
 
 

@@ -14,7 +14,10 @@ from aent.trl.host import Host, passes_per_rollouts, reduced
 
 
 class Window(Steering):
-    """Accumulates the sums of this rank, and moves the coefficient once per window."""
+    """Accumulates sums, and moves the coefficient once per window.
+
+    A rank has its own sums, and the main process has those of all ranks from earlier steps of the window.
+    """
 
     def __init__(self, method: Method):
         super().__init__(method)
@@ -22,7 +25,7 @@ class Window(Steering):
 
     @property
     def sums(self) -> Sums[Tensor]:
-        """What this rank has accumulated so far."""
+        """What has been accumulated so far; the sum over ranks is that of the window."""
         return Sums(*self._sums)
 
     def add(self, sums: Sums[Tensor]) -> None:
@@ -43,9 +46,24 @@ class Window(Steering):
         `remaining` is that of `Steering.update`.
         """
         total = over_ranks(self.sums, accelerator)
-        self._sums = torch.zeros_like(self._sums)
+        self.clear()
         self.update(total, remaining=remaining)
         return total
+
+    def share(self, accelerator: Accelerator) -> None:
+        """Move the sums of all ranks to the main process, whose state a checkpoint stores.
+
+        A collective, for the end of each step that leaves the window open.
+        """
+        if accelerator.num_processes == 1:
+            return
+        self._sums = reduced(accelerator, self._sums)
+        if not accelerator.is_main_process:
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget what this rank has accumulated."""
+        self._sums = torch.zeros_like(self._sums)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint stores, as JSON values: a window may be open."""

@@ -5,35 +5,40 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aent.algorithms import with_options
+from aent.algorithms import load_algorithm, with_options
 from aent.errors import InputError
 
 ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
-NO_DUAL_CLIP = 1_000_000.0
-"""A `clip_ratio_c` that no ratio reaches: TRL clips a negative advantage on one side only, unless told so."""
-TRL_DEFAULTS: Mapping[str, Any] = {
-    "beta": 0.0,
+NO_CLIP = 1_000_000.0
+"""A range that nothing leaves: TRL clips a negative advantage on one side only, unless told so."""
+COMMON: Mapping[str, Any] = {
     "epsilon": 0.2,
     "gradient_accumulation_steps": 1,
     "learning_rate": 1e-6,
-    "loss_type": "dapo",
+    "lr_scheduler_type": "linear",
     "max_completion_length": 512,
-    "num_generations": 8,
     "num_iterations": 1,
     "per_device_train_batch_size": 8,
-    "scale_rewards": "group",
     "temperature": 1.0,
     "top_p": 1.0,
     "max_grad_norm": 1.0,
     "weight_decay": 0.0,
 }
-"""What TRL takes where a recipe is silent and verl would take something else; a test holds it to TRL."""
+TRL_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "GRPO": {**COMMON, "beta": 0.0, "loss_type": "dapo", "num_generations": 8, "scale_rewards": "group"},
+    "RLOO": {**COMMON, "beta": 0.05, "num_generations": 2},
+    "PPO": {**COMMON, "beta": 0.0, "loss_type": "dapo", "num_generations": 8, "gamma": 1.0, "lam": 0.95,
+            "value_clip": 0.2},
+}  # fmt: skip
+"""What each trainer takes where a recipe is silent and verl takes something else; a test holds it to TRL."""
+TOKEN_SUMS = f"{ACTOR}.loss_agg_mode=seq-mean-token-sum"
+"""RLOO's average: the log-probability of a completion is a sum."""
 ALGORITHMS: Mapping[str, tuple[str, ...]] = {
     "grpo": ("algorithm.adv_estimator=grpo",),
-    "rloo": ("algorithm.adv_estimator=rloo",),
+    "rloo": ("algorithm.adv_estimator=rloo", TOKEN_SUMS),
     "ppo": ("algorithm.adv_estimator=gae",),
     "a2c": ("algorithm.adv_estimator=gae",),
-    "reinforce++": ("algorithm.adv_estimator=reinforce_plus_plus_baseline",),
+    "reinforce++": ("algorithm.adv_estimator=reinforce_plus_plus_baseline", TOKEN_SUMS),
     "gspo": ("algorithm.adv_estimator=grpo", f"{ACTOR}.policy_loss.loss_mode=gspo"),
     "dr-grpo": ("algorithm.adv_estimator=grpo",),
     "dapo": ("algorithm.adv_estimator=grpo",),
@@ -67,14 +72,18 @@ RENAMED: Mapping[str, str] = {
     "gamma": "algorithm.gamma",
     "lam": "algorithm.lam",
     "epsilon": f"{ACTOR}.clip_ratio_low",
+    "critic_learning_rate": "critic.optim.lr",
 }
 """Options that are the same thing under another name."""
+OF_BATCHES = ("epsilon_high", "delta", "steps_per_generation", "importance_sampling_level")
+"""Options that `_batches`, `_clipping` and the algorithm's own options take in."""
 SCHEDULES: Mapping[str, str] = {
     "constant": "constant",
     "constant_with_warmup": "constant",
     "cosine": "cosine",
 }
 """verl's learning-rate schedules by TRL's names; another one is left out."""
+RATIO = "the ratio of whole completions: verl clips that of each token"
 OF_THE_HOST = ("logging_steps", "report_to", "disable_tqdm", "bf16", "fp16", "use_vllm", "output_dir")
 """Options about TRL's own running, which have no counterpart to carry over."""
 
@@ -106,8 +115,13 @@ def export(
         InputError: for an unknown algorithm, batches that are not whole groups, or a loss or a scaling of
             rewards that verl does not have.
     """
-    given = {**TRL_DEFAULTS, **with_options(algorithm, trainer)}
+    trainer_name = load_algorithm(algorithm).trainer
+    options = with_options(algorithm, trainer)
+    given = {**TRL_DEFAULTS[trainer_name], **options}
+    if trainer_name == "PPO":
+        given.setdefault("critic_learning_rate", given["learning_rate"])
     renamed = {name: verl for name, verl in RENAMED.items() if given.get(name) is not None}
+    converted = {**CONVERTED, "beta": _kl_in_reward} if trainer_name == "RLOO" else CONVERTED
     made = Export(
         [
             "trainer.v1.trainer_mode=aent_sync",
@@ -118,21 +132,26 @@ def export(
             *(f"{verl}={written(given[name])}" for name, verl in renamed.items()),
             *_batches(given, gpus),
             *_clipping(given),
+            *(line for name, convert in converted.items() if name in given for line in convert(given)),
             f"data.train_files={data}/train.parquet",
             f"data.val_files={data}/test.parquet",
             f"trainer.n_gpus_per_node={gpus}",
-        ]
+        ],
+        [RATIO] if trainer_name == "RLOO" else [],
     )
-    used = {*RENAMED, *TRL_DEFAULTS, *OF_THE_HOST}
-    for name, convert in CONVERTED.items():
-        if name == "lr_scheduler_type" and str(given.get(name)) not in SCHEDULES:
-            continue
-        used.add(name)
-        if name in given:
-            made.options += convert(given)
-    used |= {"epsilon_high", "delta", "steps_per_generation", "importance_sampling_level"}
-    made.left_out = [f"{name}={written(value)}" for name, value in trainer.items() if name not in used]
+    carried = {*RENAMED, *converted, *COMMON, *OF_THE_HOST, *OF_BATCHES} - _lost(given)
+    made.left_out += [
+        f"{name}={written(value)}"
+        for name, value in given.items()
+        if name not in carried and (name in options or name == "lr_scheduler_type")
+    ]
     return made
+
+
+def _lost(given: Mapping[str, Any]) -> set[str]:
+    """Return the options that verl has, but not with these values."""
+    schedule = str(given["lr_scheduler_type"]) not in SCHEDULES
+    return {"lr_scheduler_type"} if schedule else set()
 
 
 def _batches(given: Mapping[str, Any], gpus: int) -> list[str]:
@@ -163,7 +182,7 @@ def _clipping(given: Mapping[str, Any]) -> list[str]:
     delta = given.get("delta")
     return [
         f"{ACTOR}.clip_ratio_high={written(given['epsilon'] if high is None else high)}",
-        f"{ACTOR}.clip_ratio_c={written(NO_DUAL_CLIP if delta is None else delta)}",
+        f"{ACTOR}.clip_ratio_c={written(NO_CLIP if delta is None else delta)}",
     ]
 
 
@@ -192,7 +211,21 @@ def _beta(given: Mapping[str, Any]) -> list[str]:
     return [f"{ACTOR}.use_kl_loss=True", f"{ACTOR}.kl_loss_coef={written(given['beta'])}"]
 
 
+def _kl_in_reward(given: Mapping[str, Any]) -> list[str]:
+    """RLOO charges the KL to the reward of a completion."""
+    if not given["beta"]:
+        return ["algorithm.use_kl_in_reward=False", f"{ACTOR}.use_kl_loss=False"]
+    coefficient = f"algorithm.kl_ctrl.kl_coef={written(given['beta'])}"
+    return ["algorithm.use_kl_in_reward=True", coefficient, f"{ACTOR}.use_kl_loss=False"]
+
+
+def _value_clip(given: Mapping[str, Any]) -> list[str]:
+    return [f"critic.cliprange_value={written(min(given['value_clip'], NO_CLIP))}"]
+
+
 def _schedule(given: Mapping[str, Any]) -> list[str]:
+    if _lost(given):
+        return []
     return [f"{ACTOR}.optim.lr_scheduler_type={SCHEDULES[str(given['lr_scheduler_type'])]}"]
 
 
@@ -207,6 +240,7 @@ CONVERTED: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "beta": _beta,
     "lr_scheduler_type": _schedule,
     "gradient_checkpointing": _checkpointing,
+    "value_clip": _value_clip,
 }
 """Options that become others."""
 

@@ -68,8 +68,7 @@ class MethodLoss:
             "host_mean": partial(host_mean, self.config, tokens.mask),
             "count": data["batch_num_tokens"] / data["dp_size"],
         }
-        full_entropy = no_padding_2_padding(model_output[FULL_ENTROPY], data)
-        sums = window_sums(self.method, tokens, full_entropy, **averages)
+        sums = window_sums(self.method, tokens, **averages)
         values = torch.stack([x.double() for x in sums]).tolist()  # waits for the device once
         metrics |= {
             f"aent/{name}": Metric(value=value, aggregation=AggregationType.SUM)
@@ -98,6 +97,7 @@ class MethodLoss:
             logp=no_padding_2_padding(model_output["log_probs"], data),
             old_logp=_padded(data["old_log_probs"]),
             entropy=no_padding_2_padding(model_output["entropy"], data),
+            full_entropy=no_padding_2_padding(model_output[FULL_ENTROPY], data).detach(),
             slopes=None if slopes is None else EntropySlopes(*no_padding_2_padding(slopes, data).unbind(-1)),
             advantages=_padded(data["advantages"]),
             mask=_padded(data["response_mask"]).float(),

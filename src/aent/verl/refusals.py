@@ -10,6 +10,8 @@ from aent.verl.config import Settings
 STRATEGIES = ("fsdp2", "megatron")
 OWN_BASELINE = ("gdpo", "remax")
 """Advantage estimators that look past the summed reward of a rollout."""
+WHITENED = ("reinforce_plus_plus", "reinforce_plus_plus_baseline")
+"""Advantage estimators that normalize over the batch, which is all they add to a group's baseline."""
 GROUPED = ("rewards", "group_advantages")
 
 
@@ -139,6 +141,11 @@ def _refuse_groups(config: Any, method: Method) -> None:
         raise InputError(
             f"method {method.name!r} makes advantages out of a group's rewards, which would replace the "
             "critic; set algorithm.adv_estimator to one without a critic, such as grpo"
+        )
+    if estimator in WHITENED:
+        raise InputError(
+            f"method {method.name!r} makes its own advantages out of the rewards, so that algorithm."
+            f"adv_estimator={estimator} would not normalize them over the batch; set it to grpo or rloo"
         )
     if config.algorithm.use_kl_in_reward:
         raise InputError(

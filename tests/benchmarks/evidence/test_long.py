@@ -84,6 +84,7 @@ def test_the_old_weights_count_a_near_miss_as_a_part_of_a_right_answer(script):
         logp=-grid,
         old_logp=-grid,
         entropy=grid,
+        full_entropy=grid,
         advantages=2 * grid,
         mask=grid,
         coef=0.5,
