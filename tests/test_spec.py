@@ -65,9 +65,51 @@ def test_text_with_a_colon_is_taken_as_it_is():
     assert section == {"name": "math", "template": "Question: {question} Answer:"}
 
 
-def test_unreadable_yaml():
-    with pytest.raises(InputError, match="not readable as YAML"):
-        take_section(["--task", "{name: "], "task", None)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{question} Answer:",
+        "{question} Answer with the number only.",
+        "{question}",
+        "{question}\n\nPut it in \\boxed{}.",
+        "[Question] {question}",
+        "{question}: {question}",
+    ],
+)
+def test_text_that_begins_like_a_mapping_needs_no_quotes(text):
+    _, section = take_section(["--task.template", text], "task", "words")
+    assert section == {"name": "words", "template": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("{}", {}), ("{a: }", {"a": None}), ("[1, 4]", [1, 4]), ("[a]", ["a"]), ("{a: 1} # one", {"a": 1})],
+)
+def test_a_mapping_or_a_list_of_a_field_stays_one(text, value):
+    _, section = take_section(["--task.config", text], "task", "chain")
+    assert section == {"name": "chain", "config": value}
+
+
+@pytest.mark.parametrize(
+    ("flag", "text"),
+    [
+        ("--method", "{name: "),
+        ("--method", "{name: aent} low: 0.2"),
+        ("--method", "{name: aent, low: 0.2}}"),
+        ("--method.subset", "{name: top-k, k: "),
+        ("--method.subset", "{name: top-k, k: 20}}"),
+        ("--method.subset", "{k: 1, k: 2}"),
+        ("--method.subset", "[1, 2"),
+    ],
+)
+def test_unreadable_yaml(flag, text):
+    with pytest.raises(InputError, match=f"^{flag} .* is not readable as YAML"):
+        take_section([flag, text], "method", "aent")
+
+
+def test_a_method_on_the_command_line():
+    _, section = take_section(["--method", "{name: aent, low: 0.2}"], "method", "none")
+    assert section == {"name": "aent", "low": 0.2}
 
 
 @dataclass

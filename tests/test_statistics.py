@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from aent import InputError
 from aent.statistics import (
     PerProblem,
     area_under_curve,
+    basis,
     bootstrap,
     mean_over_seeds,
     paired_bootstrap,
@@ -53,6 +56,18 @@ def test_the_interval_covers_seeds_and_problems():
     assert hits >= 175  # a bootstrap of 12 seeds is somewhat short; 0.875 of 200
     narrow = paired_difference([run(*np.zeros(40))], [run(*np.full(40, 0.3))])
     assert (narrow.low, narrow.high) == pytest.approx((0.3, 0.3))
+
+
+def test_one_seed_of_one_problem_has_no_interval():
+    """Nothing can be resampled. Over two seeds, of differences 1 and 3, there is: from 1 to 3 around 2."""
+    value, *bounds = paired_difference([run(2.0)], [run(5.0)])
+    assert value == 3.0
+    assert all(map(math.isnan, bounds))
+    assert paired_difference([run(2.0), run(2.0)], [run(3.0), run(5.0)]) == (2.0, 1.0, 3.0)
+
+
+def test_intervals_of_several_seeds_cover_seeds():
+    assert (basis(1), basis(2)) == ("over problems", "over seeds and problems")
 
 
 def test_sides_must_match():

@@ -1,4 +1,4 @@
-"""The progress bar shared by everything that takes a while."""
+"""The progress bar shared by everything that takes a while, and lines that are printed as they are."""
 
 import os
 from collections.abc import Callable
@@ -47,3 +47,8 @@ def hush() -> None:
 
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
+
+
+def say(console: "Console", text: str) -> None:
+    """Print text as it is: paths with brackets, and lines longer than the terminal."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)

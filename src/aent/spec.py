@@ -28,14 +28,15 @@ def take_section(argv: Sequence[str], section: str, base: Section) -> tuple[list
     """Take ``--section VALUE`` and ``--section.FIELD VALUE`` out of `argv` and merge them over `base`.
 
     Values are read as YAML, so numbers, booleans, lists and mappings like ``{a: 1}`` work; a field's text
-    needs no quotes. Naming something other than `base` does drops the fields of `base`, since they belong to
-    what it names.
+    needs no quotes, even if it begins like a mapping (``{question} Answer:``). Naming something
+    other than `base` does drops the fields of `base`, since they belong to what it names.
 
     Returns:
         The other words, and the merged section: None if it is switched off.
 
     Raises:
-        InputError: for a flag without a value, or a field of a section that is switched off.
+        InputError: for a flag without a value, a mapping or list that is not YAML, or a field of a section
+            that is switched off.
     """
     pairs, rest = _split(argv, lambda flag: flag == f"--{section}" or flag.startswith(f"--{section}."))
     merged, overrides = _as_mapping(base), {}
@@ -116,16 +117,27 @@ def _merge(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, 
 
 
 def _parse(flag: str, value: str) -> Any:
-    in_flow = value.lstrip()[:1] in ("{", "[")
+    in_flow, of_field = value.lstrip()[:1] in ("{", "["), "." in flag
     try:
         parsed = read_yaml(value)
     except yaml.YAMLError as error:
-        if not in_flow:
+        if not in_flow or (of_field and _goes_on(value)):
             return value  # text with a colon, for instance
         reason = str(error).splitlines()[0]
         raise InputError(f"{flag} {value!r} is not readable as YAML: {reason}") from None
-    text = isinstance(parsed, dict | list) and "." in flag and not in_flow  # --task.template 'Q: {question}'
-    return value if text else parsed
+    is_place = isinstance(parsed, dict) and bool(parsed) and ":" not in value  # --task.template '{question}'
+    text = isinstance(parsed, dict | list) and (not in_flow or is_place)  # --task.template 'Q: {question}'
+    return value if of_field and text else parsed
+
+
+def _goes_on(value: str) -> bool:
+    """Whether text follows the bracket that closes the first one, as in ``{question} Answer:``."""
+    text, depth = value.strip(), 0
+    for place, letter in enumerate(text):
+        depth += (letter in "{[") - (letter in "}]")
+        if depth == 0:
+            return bool(text[place + 1 :].strip("}] "))  # one bracket too many is a mistake in a mapping
+    return False
 
 
 def read_yaml(text: str) -> Any:

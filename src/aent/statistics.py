@@ -4,6 +4,7 @@ Samples of one problem are not independent of each other, so what is counted and
 never samples.
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -31,6 +32,7 @@ class Estimate(NamedTuple):
 
     value: float
     low: float
+    """NaN, like `high`, where there was nothing to resample: see `paired_difference`."""
     high: float
 
 
@@ -148,7 +150,8 @@ def paired_difference(
     For each seed, take the difference of the two weighted means over problems; then average over seeds.
     Seeds and problems are both resampled with replacement, the same ones on both sides, so whatever the
     two sides share cancels. The interval covers other seeds and other problems; with one seed it covers
-    other problems only. Source: the pigeonhole bootstrap (Owen, Annals of Applied Statistics 1(2), 2007).
+    other problems only, and with one seed of one problem there is none: `low` and `high` are NaN. Source:
+    the pigeonhole bootstrap (Owen, Annals of Applied Statistics 1(2), 2007).
 
     Args:
         baseline: one entry per seed, over the same problems in the same order.
@@ -167,13 +170,20 @@ def paired_difference(
             f"{len(method)} seeds with {sorted(sizes)} problems"
         )
     seeds, problems = len(baseline), sizes.pop()
-    of_problems, of_seeds = _multiplicities(seed, resamples, problems, seeds)
-    means = ((_means(method, of_problems) - _means(baseline, of_problems)) * of_seeds).sum(1) / seeds
     once = np.ones((1, problems))
     value = float((_means(method, once) - _means(baseline, once)).mean())
+    if seeds == problems == 1:
+        return Estimate(value, math.nan, math.nan)
+    of_problems, of_seeds = _multiplicities(seed, resamples, problems, seeds)
+    means = ((_means(method, of_problems) - _means(baseline, of_problems)) * of_seeds).sum(1) / seeds
     tail = 50 * (1 - level)
     low, high = np.nanpercentile(means, [tail, 100 - tail])
     return Estimate(value, float(low), float(high))
+
+
+def basis(seeds: int) -> str:
+    """Return what the intervals of `paired_difference` cover with this many seeds."""
+    return "over seeds and problems" if seeds > 1 else "over problems"
 
 
 def _counted(values: np.ndarray, weights: np.ndarray | None) -> PerProblem:

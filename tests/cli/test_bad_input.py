@@ -78,7 +78,7 @@ def fails(capsys, *argv):
         (["train", "--evaluation.k", "[99]"], ["1..16", "[99]"]),
         (["train", "--entropy_coef", "0.1"], ["entropy_coef=0.1", "beside the method 'aent'"]),
         (["train", "--use_adaptive_entropy"], ["use_adaptive_entropy=True"]),
-        (["train", "--resume"], ["--resume takes a run folder"]),
+        (["train", "--resume"], ["--resume needs a value"]),
         (["train", "--resume", "here", "--max_steps", "3"], ["no other flag"]),
         (
             ["train", "--evaluation.also", "{greedy: {temprature: 0}}"],
@@ -86,6 +86,7 @@ def fails(capsys, *argv):
         ),
         (["train", "--resume", "here"], ["here is not a run folder"]),
         (["eval", "--model", "x"], ["no task: give --task NAME"]),
+        (["eval", "--model", "x", "--task", "{numbers: 3}"], ["{'numbers': 3} has no name; add one"]),
         (["eval", "--model", "./x", "--task", "lists"], ["'./x' does not exist"]),
         (["warmstart", "--output", "w", "--vocab-size", "12"], ["vocab_size=12"]),
         (["warmstart", "--output", "w", "--task", "math"], ["has no demonstrations"]),

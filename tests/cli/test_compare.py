@@ -114,5 +114,6 @@ def test_mistakes_are_one_message(argv, message, workplace, capsys):
 
 def test_seeds():
     assert _seeds("0-2,7,1") == (0, 1, 2, 7)
-    with pytest.raises(InputError, match="not a list"):
-        _seeds("3-")
+    for text in ("3-", "\N{SUPERSCRIPT TWO}"):
+        with pytest.raises(InputError, match="not a list"):
+            _seeds(text)

@@ -34,6 +34,20 @@ def test_bad_input_is_one_message(workplace, capsys, argv, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_table_with_a_cell_of_text_too_long_to_read(workplace, capsys):
+    Path("big.csv").write_text(f"step,reward,text\n1,0.5,{'a' * 140_000}\n")
+    assert main(["diagnose", "big.csv"]) == 1
+    assert "big.csv cannot be read: it has a line that is not CSV, line 2" in capsys.readouterr().err
+
+
+def test_an_entropy_of_0_at_the_start_is_no_error(workplace, capsys):
+    entropy = [0.0] * 6 + [0.8 * 0.9**t for t in range(40)]
+    rows = "".join(f"{step},{value},0.5\n" for step, value in enumerate(entropy, 1))
+    Path("history.csv").write_text(f"step,entropy,reward\n{rows}")
+    assert main(["diagnose", "history.csv"]) == 0
+    assert "46 logged rows" in capsys.readouterr().out
+
+
 def test_help_and_no_words(capsys):
     assert main(["diagnose", "--help"]) == 0
     assert main(["diagnose"]) == 2

@@ -40,6 +40,12 @@ def test_what_the_paper_does_not_say_is_said(capsys):
         (["paper-maths"], "unknown recipe 'paper-maths'"),
         (["countdown"], "give a model with --model_name_or_path"),
         (["gsm8k", "--learning_rat", "1"], "unknown flag '--learning_rat'"),
+        (["gsm8k", "--num_generations", "0"], "num_generations=0 must be at least 1"),
+        (["gsm8k", "--gradient_accumulation_steps", "0"], "gradient_accumulation_steps=0 must be at least 1"),
+        (
+            ["gsm8k", "--server_gpus", "4"],
+            "server_gpus=4 are for a vLLM server, but this recipe generates with",
+        ),
     ],
 )
 def test_mistakes_are_one_message(argv, said, capsys):

@@ -26,6 +26,9 @@ def test_a_policy_of_the_given_shape_and_task(workplace, capsys):
     [
         (["--output", "policy", "--task", "chian"], "unknown task 'chian'. Did you mean 'chain'"),
         (["--output", "policy", "--vocab-size", "3"], "vocab_size=3 must lie between 64 and 32768"),
+        (["--output", "policy", "--heads", "0"], "heads=0 must be at least 1"),
+        (["--output", "policy", "--hidden-size", "0"], "hidden_size=0 must be at least 1"),
+        (["--output", "policy", "--seed", "-1"], "seed=-1 must be at least 0 and below 2**32"),
         (["--output", "full"], "full is not empty"),
         (["--output", "policy", "--task", "math"], "'math' has no demonstrations"),
     ],

@@ -36,6 +36,15 @@ def test_the_rate_of_an_exponential_fall(run):
     assert moved.gone_at.low < moved.gone_at.value < moved.gone_at.high
 
 
+def test_no_share_of_a_start_of_0_is_ever_left(run):
+    """H = 0 over the first tenth, then 0.8 exp(-t / 60): it halves every 300 log 2 steps, from no start."""
+    entropy = 0.8 * np.exp(-np.arange(60) / 60)
+    entropy[:6] = 0
+    moved = entropy_movement(run(entropy))
+    assert (moved.start, moved.direction, moved.gone_at) == (0, -1, None)
+    assert moved.halving.value == pytest.approx(300 * log(2), rel=0.1)
+
+
 def test_a_steady_run_has_no_end(run):
     moved = entropy_movement(run("steady"))
     assert (moved.halving, moved.gone_at, moved.half_step) == (None, None, None)
@@ -89,6 +98,7 @@ def test_reward_that_has_nothing_to_do_with_entropy_is_not_said_to_pay():
 
 def test_without_movement_or_rows_there_is_no_fit(run):
     assert trade(run("steady")) is None
+    assert trade(run("falling", np.full(60, 0.3))) is None
     assert trade(run(np.linspace(0.8, 0.2, 7))) is None
 
 

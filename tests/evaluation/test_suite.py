@@ -5,6 +5,7 @@ import pytest
 from aent.errors import InputError
 from aent.evaluation import EvalConfig, load_results
 from aent.evaluation.suite import Suite, free_folder
+from aent.lock import locked
 from aent.policies.generate import TransformersSampler
 from aent.tasks import MathTask
 
@@ -62,6 +63,7 @@ def test_one_model_is_loaded_for_all_tasks_and_none_for_finished_ones(tasks, loa
 def test_a_single_task_is_evaluated_in_the_folder_itself(tasks, loaded, tmp_path):
     open_suite({"one": tasks["one"]}, tmp_path / "out").run()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".lock",
         "results.json",
         "samples.jsonl",
         "settings.json",
@@ -91,3 +93,24 @@ def test_folders_are_numbered(tmp_path, monkeypatch):
     assert str(free_folder("eval")) == "eval-001"  # empty
     (tmp_path / "eval-001/x").write_text("")
     assert str(free_folder("eval")) == "eval-002"
+
+
+def test_one_process_at_a_time_evaluates_in_a_folder(tasks, loaded, tmp_path):
+    suite = open_suite(tasks, tmp_path / "out")
+    with (
+        locked(tmp_path / "out", ""),
+        pytest.raises(InputError, match=r"another aent eval is at work in .*out"),
+    ):
+        suite.run()
+    assert loaded == []
+
+
+def test_answers_that_are_not_the_planned_ones_are_refused(tasks, loaded, tmp_path):
+    """What two processes at once left behind before there was a lock: the first answers, twice."""
+    open_suite(tasks, tmp_path / "out").run()
+    samples = tmp_path / "out/two/samples.jsonl"
+    first = samples.read_text().splitlines(keepends=True)[:2]
+    samples.write_text("".join(first * 2))
+    (tmp_path / "out/two/results.json").unlink()
+    with pytest.raises(InputError, match=r"samples.jsonl is damaged: its answers are not those"):
+        open_suite(tasks, tmp_path / "out").run()

@@ -60,6 +60,18 @@ def test_a_last_row_of_a_table_that_was_cut_short_is_left_out():
     assert rows_of_csv("step,entropy,reward\n1,0.84\n2,0.79,0.31\n")[0] == {**whole[0], "reward": None}
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [(f"step,reward\n1,0.5\n2,{'9' * 140_000}\n", 3), (f"step,{'a' * 140_000}\n1,0.5\n", 1)],
+    ids=["row", "header"],
+)
+def test_a_cell_that_python_does_not_read_is_refused_with_its_line(text, line):
+    """Python's csv reads cells of up to 131,072 characters."""
+    message = rf"line {line}: field larger than field limit .*\. Export the step and the metrics"
+    with pytest.raises(InputError, match=message):
+        rows_of_csv(text)
+
+
 def test_the_console_of_verl_among_other_lines():
     text = (
         "\x1b[36m(TaskRunner pid=71)\x1b[0m step:0 - val-core/x/acc/mean@1:0.5\n"

@@ -26,3 +26,28 @@ def test_what_a_recipe_may_ask_that_the_estimate_does_not_know(planned):
             planned(*argv, name=name)
     with pytest.raises(InputError, match="mean length 4000"):
         planned(mean=4000)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "num_generations",
+        "gradient_accumulation_steps",
+        "per_device_train_batch_size",
+        "steps_per_generation",
+        "num_iterations",
+    ],
+)
+def test_what_a_batch_is_counted_in_is_at_least_one(planned, name):
+    with pytest.raises(InputError, match=f"{name}=0 must be at least 1"):
+        planned(f"--{name}", "0")
+
+
+@pytest.mark.parametrize(
+    ("name", "generator"), [("gsm8k", "transformers"), ("paper-math", "vLLM on the training GPUs")]
+)
+def test_gpus_of_a_server_need_a_server(planned, name, generator):
+    with pytest.raises(InputError, match=f"generates with {generator}; add --use_vllm --vllm_mode server"):
+        planned(name=name, server_gpus=4)
+    served = planned("--use_vllm", "--vllm_mode", "server", name=name, server_gpus=4).work
+    assert (served.generator, served.server_gpus) == ("server", 4)

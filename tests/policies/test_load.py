@@ -2,10 +2,12 @@ import json
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from aent.errors import InputError
 from aent.policies.generate import TransformersSampler
 from aent.policies.load import check_model, load_model, load_sampler, loading_options
+from aent.policies.sampling import Sampling
 
 
 @pytest.fixture
@@ -38,16 +40,88 @@ def test_a_sampler_says_what_it_samples_from(folder):
     assert sampler.model == str(folder)
 
 
-def test_an_adapter_loads_on_its_model(folder, model, tmp_path):
+@pytest.fixture
+def adapter(folder, model, tokenizer):
+    """Write a LoRA adapter of `model` that changes its answers; settings win over those of its config."""
     from peft import LoraConfig, get_peft_model
 
-    lora = get_peft_model(model, LoraConfig(target_modules=["q_proj"]))
-    lora.peft_config["default"].base_model_name_or_path = str(folder)
-    lora.save_pretrained(tmp_path / "adapter")
-    for file in folder.glob("*token*"):
-        (tmp_path / "adapter" / file.name).write_bytes(file.read_bytes())
-    check_model(str(tmp_path / "adapter"))
-    assert load_model(str(tmp_path / "adapter"))[0].peft_config
+    def write(**settings):
+        place = folder.parent / "adapter"
+        lora = get_peft_model(model, LoraConfig(target_modules=["q_proj"], init_lora_weights=False))
+        lora.save_pretrained(place)
+        config = json.loads((place / "adapter_config.json").read_text())
+        config |= {"base_model_name_or_path": str(folder), "task_type": "CAUSAL_LM", **settings}
+        (place / "adapter_config.json").write_text(json.dumps(config))
+        tokenizer.save_pretrained(place)
+        return str(place), lora.eval()
+
+    return write
+
+
+@pytest.mark.parametrize("task_type", ["CAUSAL_LM", None])
+def test_an_adapter_loads_on_its_model(adapter, task_type):
+    name, lora = adapter(task_type=task_type)
+    check_model(name)
+    ids = torch.arange(2, 12)[None]
+    found = load_model(name)[0].to("cpu")(ids).logits
+    assert torch.allclose(found, lora(ids).logits, atol=1e-5)
+    with lora.disable_adapter():
+        assert not torch.allclose(found, lora(ids).logits, atol=0.1)
+
+
+def test_options_reach_the_model_under_an_adapter(adapter):
+    name, _ = adapter()
+    usual = load_model(name)[0]
+    loaded, _ = load_model(name, dtype="bfloat16", attn_implementation="eager")
+    assert {weight.dtype for weight in usual.parameters()} == {torch.float32}
+    for key, weight in loaded.named_parameters():
+        assert weight.dtype == (torch.float32 if "lora_" in key else torch.bfloat16)
+    assert (usual.config._attn_implementation, loaded.config._attn_implementation) == ("sdpa", "eager")
+
+
+def test_an_adapter_in_another_dtype_is_sampled_from(adapter):
+    sampler = load_sampler(adapter()[0], dtype="bfloat16")
+    (batch,) = sampler.batches(["1+1="], Sampling(samples=2, max_tokens=4))
+    assert [len(sample.tokens) > 0 for sample in batch] == [True, True]
+    assert all(entropy > 0 for sample in batch for entropy in sample.entropy or [0.0])
+
+
+@pytest.mark.parametrize(
+    ("recorded", "given", "due"),
+    [(None, {}, None), ("v1", {}, "v1"), (None, {"revision": "v2"}, "v2"), ("v1", {"revision": "v1"}, "v1")],
+)
+def test_a_revision_is_that_of_the_model_under_an_adapter(adapter, monkeypatch, recorded, given, due):
+    name, _ = adapter(revision=recorded)
+    load, seen = AutoModelForCausalLM.from_pretrained, []
+
+    def spy(name, **options):
+        seen.append(options["revision"])
+        return load(name, **options)
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", spy)
+    load_model(name, **given)
+    assert seen == [due]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"revision": "v1"}, "model_revision=v2 was given, but adapter .* belongs to revision v1"),
+        ({"task_type": "SEQ_CLS"}, "has task_type=SEQ_CLS and the base model .*; give an adapter of a named"),
+        ({"base_model_name_or_path": None}, "the base model None; give an adapter of a named"),
+    ],
+)
+def test_what_an_adapter_cannot_be_loaded_as_is_refused_before(adapter, settings, message):
+    name, _ = adapter(**settings)
+    with pytest.raises(InputError, match=message):
+        check_model(name, revision="v2")
+
+
+def test_a_model_grows_to_the_tokens_of_its_adapter(adapter, tokenizer, model):
+    tokenizer.add_tokens([f"<{n}>" for n in range(10)])  # 40 and 10; the model has room for 40
+    embeddings = load_model(adapter()[0])[0].to("cpu").get_input_embeddings().weight
+    assert len(embeddings) == 50
+    assert torch.equal(embeddings[:40], model.get_input_embeddings().weight)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,11 @@ def test_an_interrupted_warm_start_leaves_no_half_policy(tmp_path, monkeypatch):
         ({"arch": "gpt"}, r"unknown architecture 'gpt'. Known: llama, qwen3"),
         ({"vocab_size": 40_000}, "vocab_size=40000 must lie between 64 and 32768"),
         ({"hidden_size": 30}, "hidden_size=30 must be a multiple of twice heads=4"),
+        ({"hidden_size": -8}, "hidden_size=-8 must be at least 1"),
+        ({"heads": 0}, "heads=0 must be at least 1"),
         ({"layers": 0}, "layers=0 must be at least 1"),
+        ({"seed": -1}, r"seed=-1 must be at least 0 and below 2\*\*32"),
+        ({"seed": 2**32}, "seed=4294967296 must be"),
         ({"demonstrations": 0}, "demonstrations=0"),
     ],
 )

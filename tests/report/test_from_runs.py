@@ -68,6 +68,17 @@ def test_an_unfinished_run_shows_its_curve_and_leaves_the_others_whole(make_run)
     assert [len(seed.rows) for seed in section.lines[0].seeds] == [4]
 
 
+def test_intervals_cover_the_seeds_that_were_evaluated(make_run):
+    """Two seeds are on the page; the results come from one, and then from none."""
+    half = make_run("half", finished=False)
+    (section,) = content(make_run("whole", seed=4), half).sections
+    assert section.basis == "over problems"
+    (passed,) = [result for result in section.results if result.metric == "pass@1"]
+    assert passed.difference == pytest.approx((0.5, 0.5, 0.5))  # from 1 to 3 of 4 samples in every problem
+    (section,) = content(half, make_run("other", seed=4, finished=False)).sections
+    assert (section.basis, section.results) == ("over problems", [])
+
+
 def test_an_unfinished_run_says_how_to_resume_it(make_run):
     run = make_run("run", finished=False)
     (note,) = content(run).notes

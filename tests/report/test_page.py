@@ -144,6 +144,29 @@ def test_metrics_of_a_further_evaluation_are_named_after_it(make_run):
     assert tiles == ["pass@1", "pass@4", "Entropy of the answers", "Length of the answers"]
 
 
+def test_a_difference_without_an_interval_is_never_sure(make_run, tmp_path):
+    """One seed: its entropy and its seconds differ, but nothing says by how much they would anyway."""
+    comparison = Comparison(
+        recipe="countdown",
+        entrants={name: Entrant(method=name) for name in ("none", "aent")},
+        algorithms=("grpo",),
+        seeds=(3,),
+        baseline="none",
+    )
+    folder = ComparisonFolder(tmp_path / "compared")
+    folder.claim(comparison)
+    for job, right, time in zip(comparison.jobs, (1, 2), (2.0, 3.5), strict=True):
+        rows = [{"step": 10, "reward": 0.5, "step_time": time}]
+        make_run(f"compared/runs/{job.name}", after=right, rows=rows)
+    text = page(report_content([folder.path]))
+    cards = dict(re.findall(r'<div class="card"><h3>(.*?)</h3>(.*?)</table>', text, re.DOTALL))
+    assert (
+        '<span class="">+15.0</span></td><td class="whisk"></td>' in cards["Training time"]
+    )  # 10 x (3.5 - 2)
+    assert '<span class="sure">+0.250</span><small>+0.250 to +0.250</small>' in cards["pass@1"]
+    assert "nan" not in "".join(cards.values())
+
+
 def test_a_page_is_small(compared):
     assert compared.stat().st_size < 600_000
 

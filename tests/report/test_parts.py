@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from aent.report.parts import basis, facts, line, missing, sides
+from aent.report.parts import facts, line, missing, sides
 from aent.runs.read import StoredRun
 
 
@@ -61,7 +61,3 @@ def test_what_is_missing_is_said(changes, note, make_run):
     notes = missing(read(make_run("run", **changes)), tokens=not changes)
     assert len(notes) == (note is not None)
     assert note is None or re.search(note, notes[0])
-
-
-def test_intervals_of_several_seeds_cover_seeds():
-    assert (basis(1), basis(2)) == ("over problems", "over seeds and problems")

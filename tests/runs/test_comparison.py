@@ -66,6 +66,10 @@ def test_entrants_by_name_and_from_a_file(tmp_path):
         ("a: none", "must map labels to"),
         ("a: {flags: {}}", "a has .'flags'.; it takes method and flags"),
         ("a: {method: none, flag: 1}", "it takes method and flags"),
+        (
+            "a: {method: none, flags: --learning_rate 1e-4}",
+            "the flags of a are '--learning_rate 1e-4'; write",
+        ),
     ],
 )
 def test_files_of_another_form_are_refused(text, message, tmp_path):
@@ -116,3 +120,30 @@ def test_a_run_is_done_with_its_last_evaluation_where_it_has_one(make_run, tmp_p
     make_run(f"compared/runs/{one.jobs[1].name}", evaluated=False)
     assert folder.is_done(one.jobs[1], evaluated=False)
     assert not folder.is_done(one.jobs[1], evaluated=True)
+
+
+def test_a_list_without_names_is_refused():
+    with pytest.raises(InputError, match="--methods , names no method"):
+        load_entrants(",")
+
+
+@pytest.mark.parametrize(
+    "flags", [("--seed", "7"), ("--algorithm=rloo",), ("--output-dir", "x"), ("--method", "aent")]
+)
+def test_what_a_comparison_gives_each_run_is_no_flag(flags):
+    for changes in ({"flags": flags}, {"entrants": {"plain": Entrant(method="none", flags=flags)}}):
+        with pytest.raises(InputError, match=rf"{flags[0][:5]}.* is not for the runs of a comparison"):
+            comparison(**changes)
+    comparison(flags=("--method.coef", "0.1"))
+
+
+def test_a_recipe_that_changed_in_the_meantime_is_noticed(tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("trainer: {max_steps: 2}\n")
+    folder = ComparisonFolder(tmp_path / "compared")
+    folder.claim(comparison(recipe=str(recipe)))
+    recipe.write_text("trainer: {max_steps: 2}  # the same\n")
+    folder.claim(comparison(recipe=str(recipe)))
+    recipe.write_text("trainer: {max_steps: 3}\n")
+    with pytest.raises(InputError, match=r"mine.yaml has changed since .*compared/recipe.yaml"):
+        folder.claim(comparison(recipe=str(recipe)))

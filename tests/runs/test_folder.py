@@ -78,3 +78,28 @@ def test_what_was_killed_while_it_was_created_is_no_run(tmp_path):
     (tmp_path / "run/.config.yaml-123").write_text("algor")
     with pytest.raises(InputError, match=r"remove it, since without a config.yaml"):
         RunFolder.create(tmp_path / "run", "x", Recipe())
+
+
+def test_a_folder_of_the_users_is_never_to_be_removed(tmp_path):
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(InputError, match="already holds something") as error:
+        RunFolder.create(tmp_path, "x", Recipe())
+    assert "remove" not in str(error.value)
+
+
+def test_the_command_that_resumes_can_be_pasted(tmp_path):
+    folder = RunFolder.create(tmp_path / "lr=0.1 [x]", "x", Recipe())
+    assert folder.resuming == f"aent train --resume '{tmp_path}/lr=0.1 [x]'"
+
+
+def test_other_folders_with_the_name_of_a_checkpoint_are_passed_over(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", "x", Recipe())
+    (folder.path / "checkpoint-best").mkdir()
+    assert folder.checkpoints() == {}
+
+
+def test_a_row_that_holds_no_metrics_is_named(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", "x", Recipe())
+    folder.metrics.write_text('{"step": 5}\n5\n')
+    with pytest.raises(InputError, match=r"metrics\.jsonl is damaged: 5 is not a row"):
+        folder.logged_steps()

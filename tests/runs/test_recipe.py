@@ -1,7 +1,7 @@
 import pytest
 
 from aent import InputError
-from aent.runs.recipe import dump_recipe, load_recipe, recipe_names, whole_yaml
+from aent.runs.recipe import Recipe, dump_recipe, load_recipe, recipe_names, whole_yaml
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -85,3 +85,9 @@ def test_a_recipe_that_was_cut_short_is_noticed_at_every_length(tmp_path, text):
         (tmp_path / "cut.yaml").write_text(text[:length])
         with pytest.raises(InputError):
             load_recipe(str(tmp_path / "cut.yaml"))
+
+
+@pytest.mark.parametrize("section", ["method", "task"])
+def test_a_section_that_names_nothing_is_refused(section):
+    with pytest.raises(InputError, match=rf"section '{section}' is \{{'low': 0.2\}}; it needs a name"):
+        Recipe(**{section: {"low": 0.2}})

@@ -1,13 +1,14 @@
 """A comparison from its command line to its table."""
 
+import io
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from aent.errors import InputError
-from aent.runs.comparison import Comparison, Entrant
-from aent.runs.lock import locked
+from aent.lock import locked
+from aent.runs.comparison import Comparison, ComparisonFolder, Entrant
 from aent.training.compare import compare
 
 TINY = ("--per_device_train_batch_size", "8", "--num_generations", "4", "--max_steps", "2",
@@ -39,6 +40,34 @@ def test_runs_shorter_than_their_logging_interval_are_compared(workplace, policy
     assert "2 methods compared" in Path("compared/report.html").read_text()
     assert "compared/grpo.png: entropy, pass@1 and pass@k of all methods" in printed
     assert Path("compared/grpo.png").exists()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_table_of_six_methods_is_printed_whole(terminal, workplace, make_run):
+    """80 columns is what a terminal has, and what rich takes a file to have."""
+    methods = ("none", "aent", "aent-auto", "clip-higher", "entropy-bonus", "forking-tokens")
+    asked = Comparison(
+        recipe="countdown",
+        entrants={name: Entrant(method=name) for name in methods},
+        algorithms=("grpo",),
+        seeds=(3,),
+        baseline="none",
+    )
+    ComparisonFolder(Path("compared")).claim(asked)
+    for number, job in enumerate(asked.jobs):
+        make_run(f"compared/runs/{job.name}", method=job.label, after=1 + number % 3)
+    printed = io.StringIO()
+    console = Console(width=80, file=printed, force_terminal=terminal, color_system=None)
+    assert compare(asked, Path("compared"), console) == 0
+    lines = [line.split() for line in printed.getvalue().splitlines()]
+    if terminal:
+        # 3 of 4 answers are right against 1
+        assert ["pass@1", "aent-auto", "0.250", "0.750", "+0.500", "(+0.500,", "+0.500)"] in lines
+        assert [line[1] for line in lines if line[:1] == ["pass@1"]] == [*methods]
+    else:
+        assert ["metric", "before", "training", *methods] in lines
+        assert ["pass@1", "0.250", "0.250", "0.500", "0.750", "0.250", "0.500", "0.750"] in lines
+    assert "…" not in printed.getvalue()
 
 
 def test_a_failed_run_is_said_when_it_fails_and_at_the_end(workplace, policy, monkeypatch):

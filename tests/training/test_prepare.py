@@ -59,3 +59,23 @@ def test_an_unknown_flag_names_the_three_nearest_and_no_more():
     assert "unknown flag '--learning_rat'. The nearest are --learning_rate, " in message
     assert message.partition("The nearest are")[2].partition(". ")[0].count("--") == 3
     assert "--aent_method" not in message
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--algorithm.epsilon", "5"], "--algorithm.epsilon 5 is no flag; give --epsilon 5"),
+        (["--model_name_or_path", ""], "--model_name_or_path is empty"),
+        (["--output_dir", ""], "--output_dir is empty"),
+        (["--resume_from_checkpoint", "runs/x"], "does nothing here: aent train --resume RUN_FOLDER"),
+    ],
+)
+def test_nothing_that_is_given_is_ignored(argv, message):
+    with pytest.raises(InputError, match=message):
+        read_request(argv)
+
+
+@pytest.mark.parametrize("also", ["greedy", "{greedy: }"])
+def test_further_evaluations_have_a_form(also, workplace):
+    with pytest.raises(InputError, match=r"evaluation\.also is .*it maps names to settings"):
+        prepare(read_request(["--evaluation.also", also]))

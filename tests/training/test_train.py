@@ -119,3 +119,16 @@ def test_the_model_card_names_what_the_run_started_from(workplace, policy):
     assert f"fine-tuned version of `{policy}`." in card
     assert 'model="run/policy"' in card
     assert "None" not in card
+
+
+@pytest.mark.parametrize("words", [["--resume", "lr=0.1 [x]"], ["--resume=lr=0.1 [x]"]])
+def test_a_folder_may_have_any_name(words, workplace, policy, capsys):
+    """An equals sign, a space, and what rich would read as a style."""
+    folder = "lr=0.1 [x]"
+    argv = ["--model_name_or_path", str(policy), "--evaluation", "null", "--max_steps", "1"]
+    assert main(["train", *argv, "--output_dir", folder]) == 0
+    assert f"run folder: {folder}\n" in capsys.readouterr().out
+    assert main(["train", *words]) == 0
+    assert f"{folder}/policy" in capsys.readouterr().out
+    assert main(["train", *words, "--max_steps", "2"]) == 1
+    assert "takes a run folder and no other flag" in capsys.readouterr().err

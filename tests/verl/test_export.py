@@ -74,6 +74,10 @@ def test_without_a_delta_there_is_no_dual_clip():
     ("trainer", "message"),
     [
         ({"num_generations": 7}, "8 completions are no whole groups of num_generations=7"),
+        ({"num_generations": 0}, "num_generations=0 must be at least 1"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps=0 must be at least 1"),
+        ({"steps_per_generation": 0}, "steps_per_generation=0 must be at least 1"),
+        ({"per_device_train_batch_size": -8}, "per_device_train_batch_size=-8 must be at least 1"),
         ({"loss_type": "vespo"}, f"loss_type 'vespo'; it has {', '.join(AVERAGES)}"),
         ({"scale_rewards": "batch"}, "scale_rewards='batch'; it has 'group' and 'none'"),
     ],

@@ -67,7 +67,11 @@ def _seeds(text: str) -> tuple[int, ...]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not _is_number(first) or (dash and not _is_number(last)):
             raise InputError(f"--seeds {text!r} is not a list such as 0-4 or 0,1,7")
         seeds += range(int(first), int(last if dash else first) + 1)
     return tuple(dict.fromkeys(seeds))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -1,5 +1,6 @@
 """``aent eval``: pass@k, maj@k and entropy of a model on one task or several."""
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from aent.errors import InputError, unknown
 from aent.evaluation import PROTOCOLS, EvalConfig, Evaluation, Suite, results_table, summary_table
 from aent.evaluation.suite import free_folder
 from aent.policies.load import Backend, Dtype
-from aent.progress import hush, progress_bar
+from aent.progress import hush, progress_bar, say
 from aent.spec import take_section
 from aent.tasks import Task, load_task
 
@@ -55,13 +56,11 @@ def main(argv: Sequence[str]) -> int:
     folder = arguments.output or free_folder(f"eval-{Path(arguments.model).name}-{'-'.join(tasks)}")
     suite = Suite.open(arguments.model, tasks, arguments.config, folder, arguments.backend, arguments.dtype)
     console = Console()
-    console.print(f"{folder}: answers are saved as they come; --output {folder} resumes", highlight=False)
+    say(console, f"{folder}: answers are saved as they come; --output {shlex.quote(str(folder))} resumes")
     with progress_bar(console) as bar:
-        evaluations = suite.run(
-            lambda task: _Pace(bar, task), lambda line: console.print(line, highlight=False)
-        )
+        evaluations = suite.run(lambda task: _Pace(bar, task), lambda line: say(console, line))
     _print(evaluations, console)
-    console.print(f"{folder}: results.json and samples.jsonl (every sampled answer)", highlight=False)
+    say(console, f"{folder}: results.json and samples.jsonl (every sampled answer)")
     return 0
 
 
@@ -93,8 +92,16 @@ def _protocol(section: Mapping[str, Any] | None) -> EvalConfig:
 
 
 def _tasks(section: Mapping[str, Any]) -> dict[str, Task]:
-    """Return the tasks by name; the fields apply to each."""
-    names = str(section["name"]).split(",")
+    """Return the tasks by name; the fields apply to each.
+
+    Raises:
+        InputError: for a section without a name, a task that is named twice, and as `load_task`.
+    """
+    if not isinstance(section.get("name"), str):
+        raise InputError(
+            f"--task {dict(section)} has no name; add one, for instance --task countdown --task.numbers 3"
+        )
+    names = section["name"].split(",")
     tasks = {task.name: task for task in (load_task({**section, "name": name}) for name in names)}
     if len(tasks) < len(names):
         raise InputError(f"--task {section['name']} names a task twice; name each once.")

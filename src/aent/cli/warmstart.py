@@ -1,5 +1,6 @@
 """``aent warmstart``: make a small policy from scratch."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from aent.policies import Warmstart, warmstart
-from aent.progress import hush
+from aent.progress import hush, say
 from aent.spec import take_section
 from aent.tasks import load_task
 
@@ -37,8 +38,6 @@ def main(argv: Sequence[str]) -> int:
         folder = warmstart(arguments.policy, task, arguments.output, callbacks=[lines])
     finally:
         lines.close()
-    console.print(
-        f"{folder}: policy and tokenizer. Evaluate it with: aent eval --model {folder}",
-        highlight=False,
-    )
+    evaluate = f"aent eval --model {shlex.quote(str(folder))}"
+    say(console, f"{folder}: policy and tokenizer. Evaluate it with: {evaluate}")
     return 0

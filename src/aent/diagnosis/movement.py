@@ -76,11 +76,12 @@ class EntropyMovement(Movement):
 
     @property
     def gone_at(self) -> Estimate | None:
-        """The step at which `GONE` of the start is left at this rate; None unless the entropy clearly falls.
+        """The step at which `GONE` of the start is left at this rate.
 
+        None unless the entropy clearly falls, and if it was 0 at the start, of which no share is left.
         ``t = (log(GONE H_0) - c) / k`` for the line ``log H = c + k t`` through the last half.
         """
-        if self.late is None or self.direction >= 0:
+        if self.late is None or self.direction >= 0 or not self.start > 0:
             return None
         goal, line = log(GONE * self.start), self.late
         falling = np.minimum(line.slopes, -1e-12)
@@ -134,7 +135,7 @@ def movement(rows: Sequence[Row], key: str) -> Movement | None:
 def trade(rows: Sequence[Row]) -> Trade | None:
     """Fit reward to entropy.
 
-    None with fewer than `LEAST` rows that have both, or if the entropy hardly moved.
+    None with fewer than `LEAST` rows that have both, if the entropy hardly moved, or if the reward did not.
     """
     both = [row for row in rows if "entropy" in row and "reward" in row]
     entropy, reward = (series(both, key).values for key in ("entropy", "reward"))
@@ -143,8 +144,8 @@ def trade(rows: Sequence[Row]) -> Trade | None:
     if len(entropy) < LEAST:
         return None
     low, high = np.quantile(entropy, [0.1, 0.9])
-    if high - low < STILL * max(high, 1e-9):
-        return None
+    if high - low < STILL * max(high, 1e-9) or np.ptp(reward) <= 1e-9 * np.abs(reward).max():
+        return None  # a slope of a constant reward is rounding
     line = fit_line(np.exp(entropy), reward)
     rest = np.exp(_ends(entropy)[1]) - 1
     return Trade(

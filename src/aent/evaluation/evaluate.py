@@ -13,7 +13,7 @@ from aent.evaluation.config import EvalConfig
 from aent.evaluation.journal import Journal
 from aent.evaluation.results import Evaluation, Record, estimates, per_problem
 from aent.policies.generate import TransformersSampler
-from aent.policies.sampling import Progress, Prompt, Sample, Sampler, Sampling
+from aent.policies.sampling import Progress, Prompt, Sample, Sampler, Sampling, plan_batches
 from aent.records import json_text, machine, versions
 from aent.tasks.demonstrated import completion_room
 from aent.tasks.task import Row, Task
@@ -72,6 +72,8 @@ def measure(
     rows, available = _problems(task, config)
     sampling = config.sampling(_max_tokens(task, config))
     records = [] if journal is None else journal.records()
+    if journal is not None:
+        journal.check(records, [place for batch in plan_batches(len(rows), sampling) for place in batch])
     prompts, tokens = [row["prompt"] for row in rows], 0
     if before is not None:
         before(prompts, sampling)

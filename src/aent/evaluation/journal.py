@@ -8,6 +8,7 @@ from typing import Any
 
 from aent.errors import InputError
 from aent.evaluation.results import RESULTS, SAMPLES, Record, record_lines
+from aent.policies.sampling import Place
 from aent.records import json_text, write
 
 SETTINGS = "settings.json"
@@ -62,6 +63,19 @@ class Journal:
             raise InputError(f"{file} is damaged: {error}. Remove it to sample the answers again") from None
         os.truncate(file, sum(len(line) + 1 for line in complete))
         return records
+
+    def check(self, records: Sequence[Record], planned: Sequence[Place]) -> None:
+        """Check that the answers so far are the first of those that are planned.
+
+        Raises:
+            InputError: if they are not, as after two processes that wrote into one folder.
+        """
+        found = [(record.problem, record.sample) for record in records]
+        if found != list(planned[: len(found)]):
+            raise InputError(
+                f"{self.folder / SAMPLES} is damaged: its answers are not those of this evaluation, in their "
+                "order. Remove it to sample them again"
+            )
 
     def append(self, records: Sequence[Record]) -> None:
         """Append the answers of a batch."""

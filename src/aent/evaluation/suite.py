@@ -11,6 +11,7 @@ from aent.evaluation.evaluate import measure, settings
 from aent.evaluation.journal import Journal
 from aent.evaluation.results import Evaluation, load_results
 from aent.evaluation.table import summary
+from aent.lock import locked
 from aent.policies.generate import TransformersSampler
 from aent.policies.load import Backend, Dtype, check_model, load_sampler
 from aent.policies.memory import generation_memory
@@ -89,9 +90,19 @@ class Suite:
             say: called with the memory that each task will take, before its first answer.
 
         Raises:
-            InputError: as `measure`, or if a batch of answers does not fit in memory.
+            InputError: as `measure`, if a batch of answers does not fit in memory, or if another process
+                works in the folder.
             OSError: if the folder cannot be written.
         """
+        busy = f"another aent eval is at work in {self.folder}; wait for it, or give another --output"
+        with locked(self.folder, busy):
+            return self._run(progress, say)
+
+    def _run(
+        self,
+        progress: Callable[[str], Callable[[int, int, int], None]] | None,
+        say: Callable[[str], None] | None,
+    ) -> dict[str, Evaluation]:
         evaluations = {
             name: load_results(journal.folder) for name, journal in self.journals.items() if journal.finished
         }

@@ -80,16 +80,22 @@ def rows_of_csv(text: str) -> list[Raw]:
     cut short by a kill.
 
     Raises:
-        InputError: if the columns belong to several runs.
+        InputError: if the columns belong to several runs, or a cell is longer than Python reads.
     """
     reader = csv.DictReader(io.StringIO(text))
-    names = [name for name in reader.fieldnames or () if not name.endswith(("__MIN", "__MAX"))]
+    try:
+        header, rows = reader.fieldnames or (), list(reader)
+    except csv.Error as error:
+        raise InputError(
+            f"it has a line that is not CSV, line {reader.line_num + 1}: {error}. Export the step and the "
+            "metrics, without columns of text"
+        ) from None
+    names = [name for name in header if not name.endswith(("__MIN", "__MAX"))]
     runs = {name.rpartition(" - ")[0] for name in names} - {""}
     if len(runs) > 1:
         raise InputError(
             f"it holds the columns of {len(runs)} runs ({', '.join(sorted(runs))}); export one run at a time"
         )
-    rows = list(reader)
     if rows and None in rows[-1].values():
         rows.pop()
     return [{name.rpartition(" - ")[2]: row[name] for name in names} for row in rows]

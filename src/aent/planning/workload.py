@@ -9,6 +9,7 @@ from aent.errors import InputError
 from aent.planning.constants import MEAN_SHARE
 from aent.runs.recipe import Recipe
 from aent.tasks import completion_room, load_task
+from aent.training.checks import check_numbers
 from aent.trl.algorithms import classes
 
 
@@ -64,7 +65,8 @@ def workload(
     """Return the workload of a recipe written for `reference_gpus` on `gpus` GPUs, with the same batches.
 
     Raises:
-        InputError: if the batches do not divide evenly, or for something that the estimate does not know.
+        InputError: if the batches do not divide evenly, for a number out of range, GPUs of a server that the
+            recipe does not use, or for something that the estimate does not know.
     """
     if load_algorithm(recipe.algorithm).trainer == "PPO":
         raise InputError(
@@ -77,6 +79,12 @@ def workload(
     updates = per_generation * iterations / accumulation
     vllm = given["use_vllm"]
     generator = given["vllm_mode"] if vllm else "transformers"
+    if server_gpus is not None and generator != "server":
+        raise InputError(
+            f"server_gpus={server_gpus} are for a vLLM server, but this recipe generates with "
+            f"{'vLLM on the training GPUs' if vllm else 'transformers'}; add --use_vllm --vllm_mode server, "
+            "or leave --server_gpus out"
+        )
     longest = given["max_completion_length"]
     if mean is not None and not 0 < mean <= longest:
         raise InputError(f"mean length {mean:g} must be above 0 and at most {longest}, the longest allowed")
@@ -104,7 +112,12 @@ def workload(
 
 
 def _options(recipe: Recipe) -> Mapping[str, Any]:
-    """Return the recipe's options over the defaults of its trainer."""
+    """Return the recipe's options over the defaults of its trainer.
+
+    Raises:
+        InputError: for a number out of range, or a run of unknown length.
+    """
+    check_numbers(recipe.trainer)
     _, config = classes(recipe.algorithm)
     usual = {f.name: f.default for f in fields(config) if f.default is not MISSING}
     room = completion_room(load_task(recipe.task), made=recipe.made)  # as in `aent train`

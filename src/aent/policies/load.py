@@ -29,8 +29,9 @@ def check_model(name: str, **options: Any) -> None:
     """Check that a model of this name exists, without loading its weights.
 
     Raises:
-        InputError: if a local folder has no config, weights or tokenizer, or a file that is cut short, or
-            the name is neither a folder here nor a model on the hub.
+        InputError: if a local folder has no config, weights or tokenizer, or a file that is cut short, if it
+            is a PEFT adapter for another revision of its base model or of another kind of model, or the name
+            is neither a folder here nor a model on the hub.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -41,7 +42,7 @@ def check_model(name: str, **options: Any) -> None:
         raise InputError(f"model folder {name!r} does not exist")
     where = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
     try:
-        if not (folder / "adapter_config.json").exists():
+        if not _is_adapter(name):
             AutoConfig.from_pretrained(name, **where)
         tokenizer = AutoTokenizer.from_pretrained(name, **where)
     except (OSError, ValueError) as error:
@@ -50,6 +51,8 @@ def check_model(name: str, **options: Any) -> None:
             f"model {name!r} has no usable config and tokenizer, as a folder here or on the hub: {reason} "
             "Check the name and the connection, or give a folder written by save_pretrained"
         ) from error
+    if _is_adapter(name):
+        _adapter_base(name, options.get("revision"))
     if len(tokenizer) < 2:  # what transformers makes up for some architectures if no file is there
         raise InputError(f"model {name!r} has no tokenizer; save it there with its save_pretrained")
 
@@ -73,6 +76,8 @@ def _check_folder(folder: Path) -> None:
 def load_model(name: str, **options: Any) -> tuple[Any, Any]:
     """Load a causal language model (or PEFT adapter) and its tokenizer, onto the GPU if there is one.
 
+    With an adapter, the options are those of its base model; PEFT keeps the adapter's own weights in float32.
+
     Raises:
         InputError: as `check_model`.
     """
@@ -80,17 +85,52 @@ def load_model(name: str, **options: Any) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_model(name, **options)
-    if (Path(name) / "adapter_config.json").exists():
-        from peft import AutoPeftModelForCausalLM
-
-        model: Any = AutoPeftModelForCausalLM.from_pretrained(name)
-    else:
-        model = AutoModelForCausalLM.from_pretrained(name, **options)
     where = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
     tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **where)
+    if _is_adapter(name):
+        base, revision = _adapter_base(name, options.get("revision"))
+        model: Any = AutoModelForCausalLM.from_pretrained(base, **{**options, "revision": revision})
+        model = _with_adapter(model, name, len(tokenizer))
+    else:
+        model = AutoModelForCausalLM.from_pretrained(name, **options)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def _is_adapter(name: str) -> bool:
+    return (Path(name) / "adapter_config.json").exists()
+
+
+def _adapter_base(name: str, revision: str | None) -> tuple[str, str | None]:
+    """Return the base model of a PEFT adapter, and its revision: the given one, or what the adapter names.
+
+    Raises:
+        InputError: if these two differ, or the adapter names no base or is not for a causal language model.
+    """
+    from peft import PeftConfig
+
+    config = PeftConfig.from_pretrained(name)
+    if config.task_type not in (None, "CAUSAL_LM") or not config.base_model_name_or_path:
+        raise InputError(
+            f"adapter {name!r} has task_type={config.task_type} and the base model "
+            f"{config.base_model_name_or_path}; give an adapter of a named causal language model (CAUSAL_LM)"
+        )
+    if revision and config.revision and revision != config.revision:
+        raise InputError(
+            f"model_revision={revision} was given, but adapter {name!r} belongs to revision "
+            f"{config.revision} of its base model {config.base_model_name_or_path}; leave model_revision out"
+        )
+    return config.base_model_name_or_path, revision or config.revision
+
+
+def _with_adapter(model: Any, name: str, tokens: int) -> Any:
+    """Put an adapter on its base model; AutoPeftModelForCausalLM does, but takes no revision of the base."""
+    from peft import PeftModelForCausalLM
+
+    if tokens > model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(tokens)
+    return PeftModelForCausalLM.from_pretrained(model, name)
 
 
 Dtype = Literal["float32", "bfloat16", "float16"]

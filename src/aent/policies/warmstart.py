@@ -57,11 +57,13 @@ class Warmstart:
             raise unknown("architecture", self.arch, ARCHITECTURES)
         if not 64 <= self.vocab_size <= 32_768:
             raise InputError(f"vocab_size={self.vocab_size} must lie between 64 and 32768")
-        if self.hidden_size % (2 * self.heads):
-            raise InputError(f"hidden_size={self.hidden_size} must be a multiple of twice heads={self.heads}")
-        for name in ("layers", "heads", "demonstrations", "batch_size"):
+        for name in ("hidden_size", "layers", "heads", "demonstrations", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.hidden_size % (2 * self.heads):
+            raise InputError(f"hidden_size={self.hidden_size} must be a multiple of twice heads={self.heads}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed={self.seed} must be at least 0 and below 2**32, as numpy takes it")
         for name in ("epochs", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}={getattr(self, name)} must be above 0")

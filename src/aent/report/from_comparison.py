@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from aent.errors import InputError
 from aent.report.content import Content, Result, Section
-from aent.report.parts import basis, facts, line, missing, recipe_text, sides
+from aent.report.parts import facts, line, missing, recipe_text, sides
 from aent.runs.comparison import SETTINGS, Comparison, ComparisonFolder, Job
 from aent.runs.folder import RECIPE
 from aent.runs.outcome import OUTCOME, Outcome, outcome
 from aent.runs.read import StoredRun, versions_of
+from aent.statistics import basis
 
 
 def content_of_comparison(folder: ComparisonFolder) -> Content:

@@ -9,10 +9,10 @@ from aent.errors import InputError
 from aent.evaluation import changes, load_results
 from aent.evaluation.results import per_problem
 from aent.report.content import Content, Result, Section
-from aent.report.parts import basis, facts, line, missing, recipe_text, sides
+from aent.report.parts import facts, line, missing, recipe_text, sides
 from aent.runs.folder import RECIPE
 from aent.runs.read import StoredRun, versions_of
-from aent.statistics import mean_over_seeds, paired_difference
+from aent.statistics import basis, mean_over_seeds, paired_difference
 
 
 def content_of_runs(runs: Sequence[StoredRun]) -> Content:
@@ -96,7 +96,7 @@ def _section(algorithm: str, groups: Mapping[str, Sequence[StoredRun]]) -> Secti
         lines=[line(label, runs) for label, runs in groups.items()],
         results=[result for label, runs in evaluated.items() if runs for result in _changes(label, runs)],
         reference="before training",
-        basis=basis(max(len(runs) for runs in groups.values())),
+        basis=basis(max(len(runs) for runs in evaluated.values())),
         sides=sides(groups),
     )
 

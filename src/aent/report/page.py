@@ -1,5 +1,6 @@
 """The report: one HTML page without scripts or anything from the network."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -69,7 +70,7 @@ class Row(NamedTuple):
     interval: str
     sure: bool
     whisker: tuple[float, float, float] | None
-    """Low, value and high of the difference, from -1 to 1."""
+    """Low, value and high of the difference, from -1 to 1; None without an interval."""
 
 
 class Table(NamedTuple):
@@ -164,7 +165,7 @@ def _table(metric: str, results: Sequence[Result], slots: Mapping[str, int]) -> 
     name, _, evaluation = metric.partition(" ")  # the name of a further evaluation follows the metric
     title, unit = NAMES.get(name, (name, "majority vote" if name.startswith("maj") else "share solved"))
     title = f"{title}, {evaluation}" if evaluation else title
-    ends = [abs(end) for r in results if r.difference is not None for end in r.difference]
+    ends = [abs(end) for r in results for end in r.difference or () if not math.isnan(end)]
     scale = max(ends, default=0.0) or 1.0
     return Table(metric, title, unit, [_row(r, slots[r.label], scale) for r in results])
 
@@ -175,9 +176,11 @@ def _row(result: Result, slot: int, scale: float) -> Row:
     difference, interval, sure, whisker = "", "", False, None
     if result.difference is not None:
         value, low, high = result.difference
-        difference, interval = _signed(value, form), f"{_signed(low, form)} to {_signed(high, form)}"
-        sure = low > 0 or high < 0
-        whisker = (low / scale, value / scale, high / scale)
+        difference = _signed(value, form)
+        if not math.isnan(low):
+            interval = f"{_signed(low, form)} to {_signed(high, form)}"
+            sure = low > 0 or high < 0
+            whisker = (low / scale, value / scale, high / scale)
     return Row(slot, result.label, before, f"{result.value:{form}}", difference, interval, sure, whisker)
 
 

@@ -7,11 +7,6 @@ from aent.runs.folder import RECIPE
 from aent.runs.read import StoredRun, finished_or_all, records_with_tokens
 
 
-def basis(seeds: int) -> str:
-    """Return what the intervals of results from this many seeds cover."""
-    return "over seeds and problems" if seeds > 1 else "over problems"
-
-
 def recipe_text(run: StoredRun) -> str:
     """Return the recipe of a run, as it is on disk."""
     return (run.folder.path / RECIPE).read_text("utf-8")

@@ -1,7 +1,7 @@
 """Methods x algorithms x seeds on one recipe: which runs a comparison has, its settings and its folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,17 @@ from typing import Any
 import yaml
 
 from aent.errors import InputError
+from aent.lock import LOCK
 from aent.records import versions, write_all
 from aent.runs.folder import VERSIONS, RunFolder
-from aent.runs.lock import LOCK
-from aent.runs.recipe import is_cut, whole_yaml
+from aent.runs.recipe import dump_recipe, is_cut, load_recipe, whole_yaml
 from aent.spec import read_yaml
 
 SETTINGS = "comparison.yaml"
+KEPT_RECIPE = "recipe.yaml"
+"""The recipe as it was when the comparison began."""
+OF_A_JOB = ("method", "algorithm", "seed", "output_dir", "resume")
+"""Flags of `aent train` that a comparison gives each run itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,8 @@ def load_entrants(methods: str) -> dict[str, Entrant]:
     """
     if not methods.endswith((".yaml", ".yml")):
         names = [name for name in methods.split(",") if name]
+        if not names:
+            raise InputError(f"--methods {methods} names no method; give names, for instance none,aent")
         if len(set(names)) < len(names):
             raise InputError(f"--methods {methods} names a method twice; give each once")
         return {name: Entrant(method=name) for name in names}
@@ -48,6 +54,11 @@ def load_entrants(methods: str) -> dict[str, Entrant]:
     for label, entry in entries.items():
         if "method" not in entry or set(entry) - {"method", "flags"}:
             raise InputError(f"--methods {methods}: {label} has {sorted(entry)}; it takes method and flags")
+        if not isinstance(entry.get("flags") or {}, Mapping):
+            raise InputError(
+                f"--methods {methods}: the flags of {label} are {entry['flags']!r}; write them as a mapping, "
+                "{learning_rate: 1e-4}"
+            )
     return {
         str(label): Entrant(
             method=entry["method"],
@@ -93,6 +104,8 @@ class Comparison:
     def __post_init__(self) -> None:
         if not (self.entrants and self.algorithms and self.seeds):
             raise InputError("a comparison needs at least one method, one algorithm and one seed")
+        for flags in (self.flags, *(entrant.flags for entrant in self.entrants.values())):
+            _refuse_flags_of_a_job(flags)
         for what, names in (("an algorithm", self.algorithms), ("a seed", self.seeds)):
             if len(set(names)) < len(names):
                 raise InputError(f"the comparison names {what} twice ({names}); give each once")
@@ -133,19 +146,31 @@ class ComparisonFolder:
         Raises:
             InputError: if the folder holds another comparison, or something else.
         """
-        file = self.path / SETTINGS
+        file, kept = self.path / SETTINGS, self.path / KEPT_RECIPE
+        recipe = load_recipe(comparison.recipe)
         if file.exists():
             if _values(self.comparison) != _values(comparison):
                 raise InputError(
                     f"{self.path} holds a comparison with other settings (see {file}); give another "
                     "--output_dir, or repeat its own command to continue it"
                 )
+            if kept.exists() and load_recipe(str(kept)) != recipe:
+                raise InputError(
+                    f"the recipe {comparison.recipe} has changed since this comparison began (see {kept}); "
+                    "restore it to continue, or give another --output_dir"
+                )
             return
         if self.path.exists() and any(f.name != LOCK for f in self.path.iterdir()):
             raise InputError(f"{self.path} already holds something else; give another --output_dir")
         settings = json.loads(json.dumps(asdict(comparison)))
         text = whole_yaml("The settings of a comparison.", settings)
-        write_all({self.path / VERSIONS: json.dumps(versions(), indent=2) + "\n", file: text})
+        write_all(
+            {
+                self.path / VERSIONS: json.dumps(versions(), indent=2) + "\n",
+                kept: dump_recipe(recipe),
+                file: text,
+            }
+        )
 
     @property
     def comparison(self) -> Comparison:
@@ -185,6 +210,16 @@ class ComparisonFolder:
     def log(self, job: Job) -> Path:
         """Return the file that holds what a run printed."""
         return self.path / "logs" / f"{job.name}.log"
+
+
+def _refuse_flags_of_a_job(flags: Sequence[str]) -> None:
+    for word in flags:
+        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if word.startswith("--") and name in OF_A_JOB:
+            raise InputError(
+                f"--{name} is not for the runs of a comparison, which gives each run its own; use --methods, "
+                "--algorithms, --seeds or --output_dir of aent compare"
+            )
 
 
 def _values(comparison: Comparison) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """A run folder: never overwritten, complete enough to resume from."""
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ METRICS = "metrics.jsonl"
 VERSIONS = "versions.json"
 REPORT = "report.html"
 STATE = "trainer_state.json"
+CHECKPOINT = re.compile(r"checkpoint-[0-9]+")
 
 
 class RunFolder:
@@ -67,6 +70,11 @@ class RunFolder:
         return load_recipe(str(self.path / RECIPE))
 
     @property
+    def resuming(self) -> str:
+        """The command that resumes the run."""
+        return f"aent train --resume {shlex.quote(str(self.path))}"
+
+    @property
     def has_policy(self) -> bool:
         """Whether the trained policy is there."""
         return (self.policy / "config.json").exists() or (self.policy / "adapter_config.json").exists()
@@ -86,7 +94,8 @@ class RunFolder:
 
         transformers writes ``trainer_state.json`` last of all files.
         """
-        newest_first = sorted(self.path.glob("checkpoint-*"), key=checkpoint_step, reverse=True)
+        found = [path for path in self.path.glob("checkpoint-*") if CHECKPOINT.fullmatch(path.name)]
+        newest_first = sorted(found, key=checkpoint_step, reverse=True)
         return {
             path: flaw(path) if (path / STATE).exists() else f"{STATE} is missing" for path in newest_first
         }
@@ -105,11 +114,14 @@ class RunFolder:
             return []
         lines = self.metrics.read_bytes().split(b"\n")[:-1]
         try:
-            return [json.loads(line) for line in lines]
+            rows = [json.loads(line) for line in lines]
         except ValueError as error:
             raise InputError(
                 f"{self.metrics} is damaged: {error}. Remove the lines that are not JSON"
             ) from None
+        if odd := next((row for row in rows if not isinstance(row, dict)), None):
+            raise InputError(f"{self.metrics} is damaged: {odd!r} is not a row of metrics. Remove that line")
+        return rows
 
     def logged_steps(self) -> list[dict[str, Any]]:
         """Return the logged training steps, without evaluations and the summary that TRL logs at the end."""
@@ -134,14 +146,13 @@ def checkpoint_step(path: Path) -> int:
 
 def _empty(path: Path) -> Path:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        instead = (
-            f"continue that run with: aent train --resume {path}"
-            if (path / RECIPE).exists()
-            else f"remove it, since without a {RECIPE} it holds no run to continue"
-        )
+        instead = ""
+        if (path / RECIPE).exists():
+            instead = f", or continue that run with: {RunFolder(path).resuming}"
+        elif path.is_dir() and all(left.name.startswith(".") for left in path.iterdir()):  # our own drafts
+            instead = f", or remove it, since without a {RECIPE} it holds no run to continue"
         raise InputError(
-            f"{path} already holds something and a run never overwrites; give another --output_dir, "
-            f"or {instead}"
+            f"{path} already holds something and a run never overwrites; give another --output_dir{instead}"
         )
     path.mkdir(parents=True, exist_ok=True)
     return path

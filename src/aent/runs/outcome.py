@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from aent.errors import InputError
@@ -18,7 +21,14 @@ from aent.evaluation.results import per_problem
 from aent.records import versions, write
 from aent.runs.comparison import Comparison, ComparisonFolder, Job
 from aent.runs.folder import RunFolder
-from aent.statistics import Estimate, PerProblem, area_under_curve, mean_over_seeds, paired_difference
+from aent.statistics import (
+    Estimate,
+    PerProblem,
+    area_under_curve,
+    basis,
+    mean_over_seeds,
+    paired_difference,
+)
 
 SHARED = ("pass@", "entropy")
 """What the names of metrics begin with that are reported of further evaluations, as ``pass@1 greedy``."""
@@ -26,6 +36,8 @@ SCALARS = ("reward_area", "entropy_kept", "seconds")
 """Metrics with one number per run: mean reward over training, entropy after / before, seconds of training."""
 INTERVAL = ("difference", "low", "high")
 OUTCOME = "comparison.json"
+_WIDE = 100_000
+"""Columns of a console that no table of methods is too wide for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +53,7 @@ class Entry:
     """Of the final policies, mean over seeds."""
     by_seed: tuple[float, ...]
     difference: Estimate | None
-    """From the baseline under the same algorithm, with its 95 % interval over seeds and problems."""
+    """From the baseline under the same algorithm, with its 95 % interval as of `paired_difference`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,49 +165,99 @@ def _entry(
 
 
 def _flat(entry: Entry) -> dict[str, Any]:
+    """Return an entry as a row of the files, where bounds that do not exist are null."""
     row = asdict(entry)
-    difference = row.pop("difference")
-    return row | dict(zip(INTERVAL, difference or (None, None, None), strict=True))
+    value, low, high = row.pop("difference") or (None, None, None)
+    if low is not None and math.isnan(low):
+        low = high = None
+    return row | dict(zip(INTERVAL, (value, low, high), strict=True))
 
 
 def _entry_of(row: Mapping[str, Any]) -> Entry:
-    interval = [row[name] for name in INTERVAL]
+    value, low, high = (row[name] for name in INTERVAL)
+    # Earlier versions wrote an interval of no width
+    if low is None or (row["metric"] in SCALARS and len(row["by_seed"]) == 1):
+        low = high = math.nan
     rest = {k: v for k, v in row.items() if k not in INTERVAL}
-    difference = None if interval[0] is None else Estimate(*interval)
+    difference = None if value is None else Estimate(value, low, high)
     return Entry(**{**rest, "by_seed": tuple(row["by_seed"]), "difference": difference})
 
 
-def comparison_table(result: Outcome, algorithm: str) -> Table:
-    """Return the methods under one algorithm: each value, and below it the difference from the baseline."""
-    metrics = list(dict.fromkeys(e.metric for e in result.entries if e.algorithm == algorithm))
-    seeds = len(result.comparison.seeds)
-    caption = (
-        f"{algorithm}: final policies, mean of {seeds} seeds; below, the difference from "
-        f"{result.comparison.baseline} with its 95 % interval over seeds and problems"
-    )
-    table = Table(box=SIMPLE_HEAD, show_edge=False, caption=caption)
+def comparison_table(result: Outcome, algorithm: str, width: int | None = None) -> Table:
+    """Return the results under one algorithm: a column per method, differences below the values.
+
+    Args:
+        result: of the comparison.
+        algorithm: one of it.
+        width: of the terminal. If the table is wider, it has a row per metric and method instead. Without a
+            width the table takes what it needs, so print it with ``crop=False``.
+    """
+    table = _columns_of_methods(result, algorithm)
+    # A table that has a width is never squeezed by the console
+    table.width = Console(width=_WIDE, height=1).measure(table).maximum
+    return table if width is None or table.width <= width else _rows_of_methods(result, algorithm)
+
+
+def _columns_of_methods(result: Outcome, algorithm: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, caption=_caption(result, algorithm, "below"))
     table.add_column("metric", no_wrap=True)
-    table.add_column("before training", justify="right", no_wrap=True)
-    for label in result.comparison.entrants:
-        table.add_column(label, justify="right", no_wrap=True)
-    for metric in metrics:
-        cells = [_cell(result.find(algorithm, m, metric)) for m in result.comparison.entrants]
+    for heading in ("before training", *result.comparison.entrants):
+        table.add_column(escape(heading), justify="right", no_wrap=True)
+    for metric in _metrics(result, algorithm):
+        entries = [result.find(algorithm, label, metric) for label in result.comparison.entrants]
         start = result.find(algorithm, result.comparison.baseline, metric)
-        before = "-" if start is None or start.before is None else f"{start.before:{_form(metric)}}"
-        table.add_row(metric, before, *cells)
+        cells = ("\n".join(filter(None, (_value(entry), _difference(entry)))) for entry in entries)
+        table.add_row(escape(metric), _before(start), *cells)
     return table
 
 
-def _cell(entry: Entry | None) -> str:
-    if entry is None:
-        return "-"
-    form = _form(entry.metric)
-    value = f"{entry.value:{form}}"
-    if entry.difference is None:
-        return value
-    change, low, high = (f"{number:+{form}}" for number in entry.difference)
+def _rows_of_methods(result: Outcome, algorithm: str) -> Table:
+    caption = _caption(result, algorithm, "beside it")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, caption=caption)
+    for heading in ("metric", "method"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("before", "after", "difference"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for metric in _metrics(result, algorithm):
+        for label in result.comparison.entrants:
+            entry = result.find(algorithm, label, metric)
+            table.add_row(escape(metric), escape(label), _before(entry), _value(entry), _difference(entry))
+        table.add_section()
+    return table
+
+
+def _caption(result: Outcome, algorithm: str, where: str) -> str:
+    seeds, baseline = len(result.comparison.seeds), escape(result.comparison.baseline)
+    policies = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+    without = "" if seeds > 1 else "; a metric with one number per run has none"
+    return (
+        f"{escape(algorithm)}: final policies, {policies}; {where}, the difference from {baseline} "
+        f"with its 95 % interval {basis(seeds)}{without}"
+    )
+
+
+def _metrics(result: Outcome, algorithm: str) -> list[str]:
+    return list(dict.fromkeys(e.metric for e in result.entries if e.algorithm == algorithm))
+
+
+def _before(entry: Entry | None) -> str:
+    return "-" if entry is None or entry.before is None else f"{entry.before:{_form(entry.metric)}}"
+
+
+def _value(entry: Entry | None) -> str:
+    return "-" if entry is None else f"{entry.value:{_form(entry.metric)}}"
+
+
+def _difference(entry: Entry | None) -> str:
+    """Return the difference from the baseline, bold if its interval excludes 0; empty if there is none."""
+    if entry is None or entry.difference is None:
+        return ""
+    change, low, high = (f"{number:+{_form(entry.metric)}}" for number in entry.difference)
+    if math.isnan(entry.difference.low):
+        return change
     sure = entry.difference.low > 0 or entry.difference.high < 0
-    return f"{value}\n{'[bold]' if sure else ''}{change} ({low}, {high}){'[/bold]' if sure else ''}"
+    text = f"{change} ({low}, {high})"
+    return f"[bold]{text}[/bold]" if sure else text
 
 
 def _form(metric: str) -> str:

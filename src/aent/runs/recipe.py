@@ -61,6 +61,10 @@ class Recipe:
                 object.__setattr__(self, name, {"name": value})
             elif not isinstance(value, Mapping):
                 raise InputError(f"recipe section {name!r} is {value!r}; it must be a mapping")
+            elif name in ("method", "task") and "name" not in value:
+                raise InputError(
+                    f"recipe section {name!r} is {dict(value)!r}; it needs a name: {{name: ...}}"
+                )
 
 
 def recipe_names() -> list[str]:

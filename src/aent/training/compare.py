@@ -6,15 +6,17 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from aent.errors import InputError
+from aent.lock import locked
+from aent.progress import say
 from aent.report.figure import comparison_figure
 from aent.report.gather import report_content
 from aent.report.page import write_page
 from aent.runs.comparison import Comparison, ComparisonFolder, Job
 from aent.runs.folder import REPORT
-from aent.runs.lock import locked
 from aent.runs.logged import step_summary
 from aent.runs.outcome import comparison_table, outcome
 from aent.training.interrupts import terminated_as_interrupted
@@ -89,7 +91,7 @@ def _work(
             if ended:
                 del unfinished[job]
                 count = f"{len(comparison.jobs) - len(unfinished)} of {len(comparison.jobs)}"
-                console.print(f"{count}: {job.name} {ended}", highlight=False, soft_wrap=True)
+                say(console, f"{count}: {job.name} {ended}")
         live.update(_progress(comparison, folder, workers, evaluated))
 
     with Live(console=console, transient=True, refresh_per_second=2) as live:
@@ -117,7 +119,7 @@ def _progress(comparison: Comparison, folder: ComparisonFolder, workers: Workers
             rows = folder.run(job).logged_steps()
             state = "running" if job in workers.running else "failed"
             last = (str(rows[-1]["step"]), step_summary(rows[-1])) if rows else ("-", "")
-            table.add_row(job.name, state, *last)
+            table.add_row(escape(job.name), state, *last)
     table.caption = f"{done} of {len(comparison.jobs)} runs done"
     return table
 
@@ -128,9 +130,10 @@ def _conclude(comparison: Comparison, folder: ComparisonFolder, console: Console
         result = outcome(comparison, folder)
         result.save(folder.path)
         for algorithm in comparison.algorithms:
-            console.print(comparison_table(result, algorithm))
+            width = console.width if console.is_terminal else None
+            console.print(comparison_table(result, algorithm, width), crop=False)
     files = "comparison.json, comparison.csv, runs/" if evaluated else "runs/"
-    console.print(f"{folder.path}: {files}", highlight=False, soft_wrap=True)
+    say(console, f"{folder.path}: {files}")
     logged = any(folder.run(job).logged_steps() for job in comparison.jobs)
     if evaluated or logged:  # runs shorter than their logging interval have nothing to show
         report, content = folder.path / REPORT, report_content([folder.path])
@@ -139,8 +142,6 @@ def _conclude(comparison: Comparison, folder: ComparisonFolder, console: Console
             picture = folder.path / f"{section.algorithm.lower()}.png"
             title = f"{section.algorithm} on {content.facts['Task']}"
             comparison_figure(section.lines, picture, title=title)
-            console.print(
-                f"{picture}: entropy, pass@1 and pass@k of all methods", highlight=False, soft_wrap=True
-            )
+            say(console, f"{picture}: entropy, pass@1 and pass@k of all methods")
         contents = "curves, differences and tokens on one page"
-        console.print(f"{report}: {contents}", highlight=False, soft_wrap=True)
+        say(console, f"{report}: {contents}")

@@ -62,6 +62,14 @@ def read_request(argv: Sequence[str]) -> Request:
         rest, value = take_section(rest, section, getattr(recipe, section))
         recipe = replace(recipe, **{section: value})
     settings = _settings(recipe, rest)
+    for name in ("model_name_or_path", "output_dir"):
+        if settings.get(name) == "":
+            raise InputError(f"--{name} is empty; give a value, or leave the flag out")
+    if settings.get("resume_from_checkpoint") is not None:
+        raise InputError(
+            "--resume_from_checkpoint does nothing here: aent train --resume RUN_FOLDER continues a run from "
+            "its last checkpoint"
+        )
     path = Path(settings.pop("output_dir")) if "output_dir" in settings else None
     return Request(recipe=replace(recipe, trainer=settings), source=source, output_dir=path)
 
@@ -184,4 +192,10 @@ def _flags(parser: Any) -> list[str]:
 
 
 def _name(section: Any) -> str:
-    return section["name"] if isinstance(section, Mapping) else str(section)
+    """Return an algorithm's name; its options are flags of their own."""
+    if not isinstance(section, Mapping):
+        return str(section)
+    for option, value in section.items():
+        if option != "name":
+            raise InputError(f"--algorithm.{option} {value} is no flag; give --{option} {value}")
+    return section["name"]

@@ -14,7 +14,7 @@ from aent.evaluation.results import RESULTS
 from aent.methods.load import load_method
 from aent.policies import Warmstart, cached_policy, check_demonstrations
 from aent.policies.load import check_model, load_model, loading_options
-from aent.progress import counter, hush, progress_bar
+from aent.progress import counter, hush, progress_bar, say
 from aent.report.figure import training_figure
 from aent.report.gather import report_content
 from aent.report.page import write_page
@@ -117,7 +117,7 @@ class Run:
         finally:
             bar.close()
         origin = "from the cache" if cached else "made from scratch"
-        self.console.print(f"policy: {path} ({origin})", highlight=False, soft_wrap=True)
+        say(self.console, f"policy: {path} ({origin})")
         return str(path)
 
     def _policy(self) -> Warmstart:
@@ -129,6 +129,11 @@ class Run:
             return {}
         section = dict(self.recipe.evaluation)
         others = section.pop("also", None) or {}
+        if not isinstance(others, Mapping) or not all(isinstance(own, Mapping) for own in others.values()):
+            raise InputError(
+                f"evaluation.also is {others!r}; it maps names to settings, "
+                "{greedy: {temperature: 0, samples: 1}}"
+            )
         sections = {name: {**section, **changes} for name, changes in others.items()}
         return {
             **{name: self._eval_config(f"evaluation.also.{name}", own) for name, own in sections.items()},
@@ -156,11 +161,11 @@ class Run:
         for path, cut in folder.checkpoints().items():
             if path == checkpoint:
                 break
-            self.console.print(f"{path} is passed over: {cut}", highlight=False, soft_wrap=True)
+            say(self.console, f"{path} is passed over: {cut}")
         if _is_main():
             folder.cut_metrics(0 if checkpoint is None else checkpoint_step(checkpoint))
         try:
-            with stop.listening(), disk_full_explained(folder.path):
+            with stop.listening(), disk_full_explained(folder):
                 with suppress(AlreadyTrained):
                     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
                 if stop.stopped_at in (None, self.args.max_steps):
@@ -169,8 +174,7 @@ class Run:
             lines.close()
         if stop.stopped_at is not None:
             raise Interrupted(
-                f"stopped at step {stop.stopped_at}; the checkpoint is kept. "
-                f"Continue with: aent train --resume {folder.path}"
+                f"stopped at step {stop.stopped_at}; the checkpoint is kept. Continue with: {folder.resuming}"
             )
 
     def _save(self, trainer: Any, folder: RunFolder) -> None:
@@ -228,7 +232,7 @@ class Run:
             self.console.print(before_after_table(before, after))
         if rows or evaluated:
             write_page(report_content([folder.path]), folder.report)
-        self.console.print(where(folder), highlight=False, soft_wrap=True)
+        say(self.console, where(folder))
 
 
 def evaluate_folder(
@@ -257,7 +261,7 @@ def where(folder: RunFolder) -> str:
 
 
 @contextmanager
-def disk_full_explained(folder: Path) -> Iterator[None]:
+def disk_full_explained(folder: RunFolder) -> Iterator[None]:
     """Turn what the libraries raise on a full disk into one message; let other errors pass.
 
     Raises:
@@ -272,7 +276,7 @@ def disk_full_explained(folder: Path) -> Iterator[None]:
             raise
         raise InputError(
             f"the disk is full: {error}. What was written before is kept; make room and continue with: "
-            f"aent train --resume {folder}"
+            f"{folder.resuming}"
         ) from error
 
 

@@ -5,8 +5,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from aent.errors import InputError
+from aent.lock import locked
+from aent.progress import say
 from aent.runs.folder import RunFolder
-from aent.runs.lock import locked
+from aent.spec import take_flags
 from aent.training.interrupts import StopRequest, terminated_as_interrupted
 from aent.training.prepare import build_run, prepare, read_request
 from aent.training.run import Interrupted, Run
@@ -36,19 +38,18 @@ def train(argv: Sequence[str]) -> int:
 
 
 def _start(run: Run, folder: RunFolder, *, interrupted: bool = False) -> int:
-    run.console.print(f"run folder: {folder.path}", highlight=False, soft_wrap=True)
-    hint = f"Continue with: aent train --resume {folder.path}"
+    say(run.console, f"run folder: {folder.path}")
+    hint = f"Continue with: {folder.resuming}"
     try:
         if interrupted:
             raise KeyboardInterrupt
         with _locked(folder):
             run.start(folder)
     except Interrupted as stop:
-        run.console.print(str(stop), highlight=False, soft_wrap=True)
+        say(run.console, str(stop))
         return 130
     except KeyboardInterrupt:
-        message = f"interrupted; what was done is kept. {hint}"
-        run.console.print(message, highlight=False, soft_wrap=True)
+        say(run.console, f"interrupted; what was done is kept. {hint}")
         return 130
     except OSError as error:
         raise InputError(f"{error}. What was written before is kept. {hint}") from error
@@ -63,13 +64,13 @@ def _locked(folder: RunFolder) -> AbstractContextManager[None]:
 
 
 def _resume(argv: Sequence[str]) -> tuple[Run, RunFolder]:
-    words = [part for word in argv for part in word.split("=", 1)]
-    if len(words) != 2 or words[0] != "--resume":
+    own, rest = take_flags(argv, ("resume",))
+    if rest:
         raise InputError(
             "--resume takes a run folder and no other flag: the run continues as it was configured. "
             "Give: aent train --resume RUN_FOLDER"
         )
-    folder = RunFolder.open(Path(words[1]))
+    folder = RunFolder.open(Path(own["resume"]))
     return build_run(folder.recipe, folder.path), folder
 
 

@@ -77,6 +77,13 @@ RENAMED: Mapping[str, str] = {
 """Options that are the same thing under another name."""
 OF_BATCHES = ("epsilon_high", "delta", "steps_per_generation", "importance_sampling_level")
 """Options that `_batches`, `_clipping` and the algorithm's own options take in."""
+COUNTS = (
+    "num_generations",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "steps_per_generation",
+)
+"""Options that a batch is counted in."""
 SCHEDULES: Mapping[str, str] = {
     "constant": "constant",
     "constant_with_warmup": "constant",
@@ -112,8 +119,8 @@ def export(
     and of GPUs that verl gets. `data` is the folder of ``train.parquet`` and ``test.parquet``.
 
     Raises:
-        InputError: for an unknown algorithm, batches that are not whole groups, or a loss or a scaling of
-            rewards that verl does not have.
+        InputError: for an unknown algorithm, batches that are empty or not whole groups, or a loss or a
+            scaling of rewards that verl does not have.
     """
     trainer_name = load_algorithm(algorithm).trainer
     options = with_options(algorithm, trainer)
@@ -156,6 +163,9 @@ def _lost(given: Mapping[str, Any]) -> set[str]:
 
 def _batches(given: Mapping[str, Any], gpus: int) -> list[str]:
     """Prompts per batch of rollouts and per optimizer step; TRL counts completions per process."""
+    for name in COUNTS:
+        if (count := given.get(name)) is not None and count < 1:
+            raise InputError(f"{name}={count} must be at least 1")
     size, each = given["num_generations"], given["per_device_train_batch_size"]
     accumulated = given["gradient_accumulation_steps"]
     generated = given.get("steps_per_generation") or accumulated

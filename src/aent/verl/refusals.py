@@ -142,14 +142,14 @@ def _refuse_groups(config: Any, method: Method) -> None:
             f"method {method.name!r} makes advantages out of a group's rewards, which would replace the "
             "critic; set algorithm.adv_estimator to one without a critic, such as grpo"
         )
-    if estimator in WHITENED:
-        raise InputError(
-            f"method {method.name!r} makes its own advantages out of the rewards, so that algorithm."
-            f"adv_estimator={estimator} would not normalize them over the batch; set it to grpo or rloo"
-        )
     if config.algorithm.use_kl_in_reward:
         raise InputError(
             f"method {method.name!r} makes advantages out of the rewards alone, but "
             "algorithm.use_kl_in_reward=True charges the KL to them; set it to False, or use "
             "actor_rollout_ref.actor.use_kl_loss, which has the KL in the loss"
+        )
+    if estimator in WHITENED:
+        raise InputError(
+            f"method {method.name!r} makes its own advantages out of the rewards, so that algorithm."
+            f"adv_estimator={estimator} would not normalize them over the batch; set it to grpo or rloo"
         )

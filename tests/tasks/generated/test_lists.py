@@ -21,6 +21,25 @@ def test_operations(operation, result):
     assert OPERATIONS[operation]("bdab") == result
 
 
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_single_letter_is_left_alone(operation):
+    assert OPERATIONS[operation]("b") == "b"
+
+
+def test_gold_of_a_list_that_shrinks_to_one_letter():
+    row = {"start": "bb", "operations": ["unique", "swap"], "answer": "b"}
+    assert Lists().gold(row) == "b>b"
+    assert [Lists().score(completion, row) for completion in ("b>b", "b>bb")] == [1.0, 0.0]
+
+
+def test_no_problem_of_two_equal_letters_doubles_one():
+    """Of `unique` and operations that only reorder, the letters that are left are those that were there."""
+    rows = Lists(operations=3, length=2, letters=2, train_size=200, test_size=10).dataset("train")
+    shrunk = [row for row in rows if len(set(row["start"])) == 1 and "unique" in row["operations"]]
+    assert any(row["operations"].index("unique") < 2 and row["operations"][-1] == "swap" for row in shrunk)
+    assert all(len(row["answer"]) == 1 for row in shrunk)
+
+
 @pytest.mark.parametrize(
     ("completion", "reward"),
     [

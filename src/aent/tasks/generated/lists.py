@@ -16,10 +16,10 @@ OPERATIONS: dict[str, Callable[[str], str]] = {
     "reverse": lambda letters: letters[::-1],
     "unique": lambda letters: "".join(dict.fromkeys(letters)),
     "rotate": lambda letters: letters[1:] + letters[:1],
-    "swap": lambda letters: letters[-1] + letters[1:-1] + letters[0],
+    "swap": lambda letters: letters if len(letters) < 2 else letters[-1] + letters[1:-1] + letters[0],
 }
 """The operations that a prompt can name. `unique` keeps first occurrences, `rotate` moves the first
-letter to the end, `swap` exchanges the first and the last letter."""
+letter to the end, `swap` exchanges the first and the last letter; a single letter stays as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)

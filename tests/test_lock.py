@@ -4,10 +4,10 @@ import sys
 import pytest
 
 from aent.errors import InputError
-from aent.runs.lock import locked
+from aent.lock import locked
 
 HOLD = (
-    "import sys, time, pathlib; from aent.runs.lock import locked\n"
+    "import sys, time, pathlib; from aent.lock import locked\n"
     "with locked(pathlib.Path(sys.argv[1]), ''):\n    print('held', flush=True); time.sleep(60)"
 )
 
