@@ -98,7 +98,7 @@ def test_reward_that_has_nothing_to_do_with_entropy_is_not_said_to_pay():
 
 def test_without_movement_or_rows_there_is_no_fit(run):
     assert trade(run("steady")) is None
-    assert trade(run("falling", np.full(60, 0.3))) is None
+    assert trade([{**row, "reward": 0.3} for row in run("falling")]) is None
     assert trade(run(np.linspace(0.8, 0.2, 7))) is None
 
 
