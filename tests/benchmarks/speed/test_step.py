@@ -24,4 +24,4 @@ def test_it_times_aent_auto_with_its_bonus_at_work(tmp_path):
         ("aent-auto acting", "step without its rollout"),
     ]
     assert all(row["seconds"][0] > 0 for row in rows)
-    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"step.jsonl", "step.py"}  # leaves no folder
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"step.jsonl", "step.py"}
