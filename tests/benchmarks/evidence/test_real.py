@@ -22,7 +22,7 @@ def row(policy, seed, correct, strict):
 
 
 def test_methods_are_paired_on_the_seeds_that_both_have(real):
-    """Of 4 answers to each of two problems 2 and 2 are right with plain GRPO, 3 and 3 with sac on its seed."""
+    """Of 4 answers to each of two problems, 2 are right with plain GRPO and 3 with sac on its seed."""
     rows = [
         {"policy": "start", "task": "words", "samples": 4},
         row("sac-9-steps", 0, [4, 4], [4, 4]),
