@@ -17,7 +17,7 @@ from aent.report.figure import BLUE, GREEN, GREY, INK, ORANGE
 Height = Callable[[Curve], Sequence[float]]
 
 TASKS = {"eval-chain": "chain", "long-spell-3000": "spell-3000", "eval-spell": "spell",
-         "long-equations": "equations"}  # fmt: skip
+         "long-equations": "equations", "long-letters": "letters"}  # fmt: skip
 """The evaluation tasks by their recipes."""
 MAIN = {
     BASELINE: ("plain GRPO, constant learning rate", GREY, "-"),

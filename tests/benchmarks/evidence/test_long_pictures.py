@@ -59,4 +59,4 @@ def test_the_picture_of_all_tasks_has_a_column_a_task_and_the_main_methods(
     }
     monkeypatch.undo()
     titles = [axes.get_title(loc="left") for axes in pictures.tasks(shown).axes]
-    assert titles == ["chain", "spell-3000", "spell", "equations", "", "", "", ""]
+    assert titles == ["chain", "spell-3000", "spell", "equations", "letters", "", "", "", "", ""]
