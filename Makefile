@@ -10,7 +10,7 @@ TORCH  := torch==2.13.0
 # The interpreters that `make corners` resolves for.
 PYTHONS ?= $(PYTHON)
 # torch is installed uncompiled, see below. Where Python is told not to keep what it compiles, as in many containers,
-# every process would compile it anew: 10 s.
+# every process would compile it anew, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: train test test-verl test-verl-vllm coverage lint bench gpu smollm corners docs notebook audit clean

@@ -112,7 +112,7 @@ def train(spec, seed=0, log=None):
                 logp=stats.logp,
                 old_logp=old.logp,
                 entropy=stats.entropy,
-                full_entropy=stats.full_entropy,
+                full_entropy=stats.full_entropy.detach(),
                 old_entropy=old.entropy,
                 advantages=advantages,
                 mask=mask,

@@ -57,7 +57,7 @@ class Tokens:
     entropy: Float[Tensor, "batch tokens"]
     """Entropy over the method's subset. It carries gradient in `Method.bonus` only."""
     full_entropy: Float[Tensor, "batch tokens"]
-    """Entropy over the whole vocabulary under the policy being trained; carries no gradient that is used."""
+    """Entropy over the whole vocabulary under the policy being trained, without gradient."""
     advantages: Float[Tensor, "batch tokens"]
     """The algorithm's advantages. Without a critic, all tokens of a completion share one value.
 

@@ -73,7 +73,7 @@ def exported(algorithm, trainer=None):
 def test_options_of_the_algorithm_are_carried_over_or_said_to_be_left_out():
     assert "mask_truncated_completions=True" in exported("dapo").left_out
     a2c = exported("a2c")
-    assert a2c.left_out == ["lr_scheduler_type=linear", "whiten=False"]
+    assert a2c.left_out == ["whiten=False", "lr_scheduler_type=linear"]
     assert {"critic.cliprange_value=1000000.0", "algorithm.lam=1.0"} <= set(a2c.options)
 
 

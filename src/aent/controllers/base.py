@@ -81,7 +81,7 @@ class Stateful:
 
 
 class Boxed(Stateful):
-    """A controller whose coefficient stays in a box, also when it is restored into a narrower one."""
+    """A controller whose coefficient stays in a box, even when it is restored into a narrower one."""
 
     coef: float
     coef_min: float

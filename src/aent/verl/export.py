@@ -146,19 +146,16 @@ def export(
         ],
         [RATIO] if trainer_name == "RLOO" else [],
     )
-    carried = {*RENAMED, *converted, *COMMON, *OF_THE_HOST, *OF_BATCHES} - _lost(given)
-    made.left_out += [
-        f"{name}={written(value)}"
-        for name, value in given.items()
-        if name not in carried and (name in options or name == "lr_scheduler_type")
-    ]
+    carried = {*RENAMED, *converted, *COMMON, *OF_THE_HOST, *OF_BATCHES}
+    left_out = {name: value for name, value in options.items() if name not in carried}
+    if not _has_schedule(given):
+        left_out["lr_scheduler_type"] = given["lr_scheduler_type"]
+    made.left_out += [f"{name}={written(value)}" for name, value in left_out.items()]
     return made
 
 
-def _lost(given: Mapping[str, Any]) -> set[str]:
-    """Return the options that verl has, but not with these values."""
-    schedule = str(given["lr_scheduler_type"]) not in SCHEDULES
-    return {"lr_scheduler_type"} if schedule else set()
+def _has_schedule(given: Mapping[str, Any]) -> bool:
+    return str(given["lr_scheduler_type"]) in SCHEDULES
 
 
 def _batches(given: Mapping[str, Any], gpus: int) -> list[str]:
@@ -234,7 +231,7 @@ def _value_clip(given: Mapping[str, Any]) -> list[str]:
 
 
 def _schedule(given: Mapping[str, Any]) -> list[str]:
-    if _lost(given):
+    if not _has_schedule(given):
         return []
     return [f"{ACTOR}.optim.lr_scheduler_type={SCHEDULES[str(given['lr_scheduler_type'])]}"]
 
