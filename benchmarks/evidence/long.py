@@ -81,7 +81,8 @@ def main() -> None:
 
 def run(options: argparse.Namespace, rows: "Rows") -> None:
     """Do what is missing of a queue, in its order."""
-    os.environ["PYTHONPATH"] = str(HERE)  # runs are processes of their own and import long_parts
+    paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # runs are processes of their own and import long_parts
     for entry in yaml.safe_load(options.queue.read_text()):
         for comparison in comparisons(entry, options.steps, options.every):
             place = ComparisonFolder(options.folder / Path(comparison.recipe).stem)
