@@ -5,6 +5,7 @@
     python benchmarks/evidence/evidence.py evaluate  # these settings on the evaluation tasks, seed by seed
     python benchmarks/evidence/evidence.py ablate    # subsets, vocabularies, a coefficient that does not move
     python benchmarks/evidence/evidence.py map       # starting policies: stronger, weaker, other vocabularies
+    python benchmarks/evidence/evidence.py strength  # aent-auto over its one number, for frontier.py
     python benchmarks/evidence/evidence.py tables    # what docs/evidence.md shows of it
 
 The recipes are ``benchmarks/evidence/dev-*.yaml`` and ``eval-*.yaml``, the candidates, as many for every
@@ -33,12 +34,13 @@ from aent.training.workers import Workers
 
 HERE = Path(__file__).parent
 RESULTS, CANDIDATES, SETTINGS = HERE / "results.jsonl", HERE / "candidates.yaml", HERE / "settings.yaml"
-ABLATION = HERE / "ablation.yaml"
+ABLATION, STRENGTH = HERE / "ablation.yaml", HERE / "strength.yaml"
 STAGES = {
     "tune": ("dev-*.yaml", CANDIDATES, (100,)),
     "evaluate": ("eval-*.yaml", SETTINGS, (0, 1, 2, 3, 4)),
     "ablate": ("eval-chain.yaml", ABLATION, (0, 1)),
     "map": ("dev-countdown.yaml", SETTINGS, (0, 1)),
+    "strength": ("dev-*.yaml", STRENGTH, (100, 101)),
 }
 """Of each stage: its recipes, its methods, and its seeds in their order."""
 MAPPED = ("none", "entropy-bonus", "aent", "aent-auto")
