@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from aent import Tokens
-from aent.methods.extremes import at_least, at_most, largest, largest_share
+from aent.methods import extremes
+from aent.methods.extremes import at_least, at_most, largest, largest_share, quantile
 
 SCORES = torch.tensor([[3.0, 1.0, 2.0, 9.0], [2.0, 0.0, -1.0, 2.0]])
 AMONG = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]).bool()
@@ -56,3 +57,20 @@ def test_scores_are_compared_in_their_own_precision(dtype):
     among = torch.ones(1, 4).bool()
     chosen = places(largest(TOKENS, fine, among, 1))
     assert chosen == ([(0, 1)] if dtype == torch.float64 else [])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.8, 1.0])
+def test_a_quantile_of_more_values_than_torch_accepts_keeps_the_same_ones(share, monkeypatch):
+    """Beyond the limit it is one of the values and not between two; no value is between."""
+    for values in (torch.linspace(0, 1, 11), torch.rand(12).round(decimals=1)):
+        kept = values >= quantile(values, share)
+        monkeypatch.setattr(extremes, "QUANTILE_LIMIT", 10)
+        assert torch.equal(values >= quantile(values, share), kept)
+        monkeypatch.undo()
+
+
+def test_the_limit_is_torchs():
+    values = torch.zeros(extremes.QUANTILE_LIMIT + 1)
+    with pytest.raises(RuntimeError, match="too large"):
+        values.quantile(0.5)
+    assert quantile(values, 0.5) == 0

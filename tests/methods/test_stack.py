@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -55,3 +57,17 @@ def test_the_parts_of_a_stack_are_the_functions_of_its_methods(tokens):
     shaped = Method(name="shaped", token_advantages=lambda t: 2 * t.advantages)
     both = stacked([shaped, load_method("entropy-bonus")])
     assert torch.equal(both.token_advantages(tokens), 2 * tokens.advantages)
+
+
+def test_a_method_on_the_whole_vocabulary_stays_on_it(tokens):
+    """Over a small nucleus the entropy of most tokens is 0, so forking-tokens would keep all of them."""
+    tokens = replace(tokens, entropy=torch.zeros(2, 4))
+    for other in ("siren", "aent"):
+        for name in ("forking-tokens", "entropy-advantage"):
+            alone = load_method(name).token_advantages(replace(tokens, entropy=tokens.full_entropy))
+            assert torch.equal(load_method([name, other]).token_advantages(tokens), alone)
+    uncertain, _ = load_method(["archer", "aent"]).clip(tokens)
+    assert uncertain.max() == 0.5
+    nucleus = {"name": "forking-tokens", "subset": {"name": "top-p", "mass": 0.8}}
+    kept = load_method([nucleus, "siren"]).token_advantages(tokens)
+    assert torch.equal(kept, tokens.advantages)  # all entropies of the nucleus are 0, none is above another

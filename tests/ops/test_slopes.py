@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from aent import Fraction, Full, TopK, TopP
+from aent import Fraction, Full, InputError, TopK, TopP
 from aent.ops import EntropySlopes, entropy_slopes, logit_slopes, token_stats
 from aent.ops.slopes import MOST
 
@@ -77,3 +77,14 @@ def test_of_many_rows_some_are_measured_evenly():
     assert (some.square > 0).sum() == -(-(2 * MOST + 1) // 3)
     torch.testing.assert_close(some.square[first][::3], alone.square[::3])
     assert some.square[1:3].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan")])
+def test_a_temperature_or_softcap_that_is_not_positive_is_refused(wrong):
+    hidden, weight, _, targets = make()
+    with pytest.raises(InputError, match="`temperature` is"):
+        logit_slopes(hidden @ weight.t(), targets, temperature=wrong)
+    with pytest.raises(InputError, match="`temperature` is"):
+        entropy_slopes(hidden, weight, targets, temperature=wrong)
+    with pytest.raises(InputError, match="`softcap` is"):
+        entropy_slopes(hidden, weight, targets, softcap=wrong)

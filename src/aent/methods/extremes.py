@@ -8,6 +8,9 @@ from torch import Tensor
 from aent.method import Tokens
 from aent.ops.backend import statistics_dtype
 
+QUANTILE_LIMIT = 1 << 24
+"""How many values `torch.quantile` accepts."""
+
 
 def at_most(share: float, total: int) -> int:
     """Return ``floor(share * total)``, but at least 1 for a share above 0."""
@@ -46,3 +49,14 @@ def largest_share(
         return among
     count = at_least(share, everywhere.numel())
     return among & (scores >= everywhere.topk(count).values[-1])
+
+
+def quantile(values: Float[Tensor, " n"], share: float) -> Float[Tensor, ""]:
+    """Return a quantile, interpolated as by `torch.quantile`; of more values than it accepts, the next value.
+
+    The same values are at or above either.
+    """
+    count = values.numel()
+    if count <= QUANTILE_LIMIT:
+        return values.quantile(share)
+    return values.topk(count - at_least(share, count - 1)).values[-1]

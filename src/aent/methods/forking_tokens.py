@@ -5,6 +5,7 @@ from torch import Tensor
 
 from aent.method import Method, Paper, Tokens
 from aent.methods.checks import require_between
+from aent.methods.extremes import quantile
 
 FORKING = Paper(
     title="Beyond the 80/20 Rule: High-Entropy Minority Tokens Drive Effective Reinforcement Learning for "
@@ -41,6 +42,6 @@ def forking_tokens(*, fraction: float = 0.2) -> Method:
         everywhere = tokens.everywhere(tokens.entropy)
         if everywhere.numel() == 0:
             return tokens.advantages
-        return tokens.advantages * (tokens.entropy >= everywhere.quantile(1 - fraction))
+        return tokens.advantages * (tokens.entropy >= quantile(everywhere, 1 - fraction))
 
     return Method(name="forking-tokens", token_advantages=token_advantages, paper=FORKING)

@@ -1,18 +1,20 @@
 """Several methods at once, if they do not get in each other's way."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aent.errors import InputError
-from aent.method import Method
+from aent.method import Method, Tokens
 from aent.subsets import Full, Subset
 
 
 def stacked(methods: Sequence[Method]) -> Method:
     """Return the method that does what all of these do.
 
-    At most one of them may have a controller, which brings its subset, bonus and measure. No part may be
-    filled twice. Two methods may set the same option of the host only to the same value.
+    At most one of them may have a controller, which brings its subset, bonus and measure. The other methods
+    see the entropy over that subset only if it is theirs too, else that over the whole vocabulary. No part
+    may be filled twice. Two methods may set the same option of the host only to the same value.
 
     Raises:
         InputError: for fewer than two methods, or two that fill the same part, set an option to different
@@ -31,7 +33,7 @@ def stacked(methods: Sequence[Method]) -> Method:
                 )
     controlled = owners.get("controller", methods[0])
     subset = _subset(methods, owners.get("controller"))
-    merged: dict[str, Any] = {part: getattr(owner, part) for part, owner in owners.items()}
+    merged = {part: _on_own_subset(owner, part, subset) for part, owner in owners.items()}
     return Method(
         **merged
         | {
@@ -46,6 +48,19 @@ def stacked(methods: Sequence[Method]) -> Method:
             "paper": controlled.paper,
         }
     )
+
+
+def _on_own_subset(method: Method, part: str, subset: Subset) -> Any:
+    """Return a part of a method, with the entropy of its own subset where the stack measures another."""
+    own = getattr(method, part)
+    reads_tokens = part in ("token_advantages", "clip", "penalty")
+    if not reads_tokens or isinstance(subset, Full) or not isinstance(method.subset, Full):
+        return own
+
+    def over_the_vocabulary(tokens: Tokens) -> Any:
+        return own(replace(tokens, entropy=tokens.full_entropy))
+
+    return over_the_vocabulary
 
 
 def _subset(methods: Sequence[Method], controlled: Method | None) -> Subset:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aent.ops.autograd import no_autocast
 from aent.ops.backend import statistics_dtype
-from aent.ops.checks import require_floating, require_head, require_targets
+from aent.ops.checks import require_floating, require_head, require_positive, require_targets
 from aent.ops.closed_form import FLOOR, slices
 from aent.ops.head import Head
 from aent.subsets import Full, Subset, cut_of
@@ -61,8 +61,12 @@ def entropy_slopes(
     ours.
 
     Raises:
-        InputError: on shapes or dtypes that do not fit, or targets outside the vocabulary.
+        InputError: on shapes or dtypes that do not fit, targets outside the vocabulary, or a temperature or
+            softcap that is not positive.
     """
+    require_positive("temperature", temperature)
+    if softcap is not None:
+        require_positive("softcap", softcap)
     head = Head(statistics_dtype(hidden), temperature, softcap)
     stride = max(1, -(-len(hidden) // MOST))
     slopes = hidden.new_zeros(3, len(hidden), dtype=head.dtype)
@@ -90,9 +94,11 @@ def logit_slopes(
     A softcap that was applied to the logits is ignored: both steps are then taken after it.
 
     Raises:
-        InputError: on logits that are not floating point, or targets that do not fit them.
+        InputError: on logits that are not floating point, targets that do not fit them, or a temperature that
+            is not positive.
     """
     require_floating("logits", logits)
+    require_positive("temperature", temperature)
     require_targets(targets, "logits", logits, vocab=logits.shape[-1])
     z = logits.reshape(-1, logits.shape[-1]).to(statistics_dtype(logits)) / temperature
     slopes = _sums(z, None, targets.reshape(-1), subset)
