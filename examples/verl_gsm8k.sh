@@ -12,6 +12,7 @@ set -euo pipefail
     data.train_files=train.parquet data.val_files=test.parquet data.train_batch_size=64 \
     data.max_prompt_length=512 data.max_response_length=512 \
     actor_rollout_ref.actor.optim.lr=1e-6 actor_rollout_ref.actor.ppo_mini_batch_size=64 \
+    actor_rollout_ref.actor.use_dynamic_bsz=True actor_rollout_ref.rollout.log_prob_use_dynamic_bsz=True \
     reward.custom_reward_function.path=reward.py reward.custom_reward_function.name=compute_score \
     trainer.total_training_steps=100 trainer.save_freq=20 \
     "$@"

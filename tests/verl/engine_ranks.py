@@ -128,22 +128,28 @@ def update(folder, form, rank, world):
         slopes = isinstance(method.controller, Foresighted)
         attach(worker.engine, Wanted(method.subset, slopes), head=head)
         loss = MethodLoss(method, loss)
-    gradients = {}
-    step = worker.engine.optimizer_step
+    gradients, widths = {}, set()
+    step, outputs = worker.engine.optimizer_step, worker.engine.prepare_model_outputs
 
     def keep_and_step():
         for name, parameter in worker.engine.module.named_parameters():
             gradients[name] = parameter.grad.full_tensor().clone()
         return step()
 
-    worker.engine.optimizer_step = keep_and_step
+    def watch(output, **rest):
+        widths.add(output.logits.shape[-1])
+        return outputs(output, **rest)
+
+    worker.engine.optimizer_step, worker.engine.prepare_model_outputs = keep_and_step, watch
     worker.set_loss_fn(loss)
     metrics = tu.get(worker.train_mini_batch(batch(rank, world)), "metrics")
     after = batch(rank, world)
     tu.assign_non_tensor(after, compute_loss=False)
-    scored = worker.infer_batch(after)  # without gradient: verl's own, after the step
+    scored = worker.infer_batch(after)  # without gradient: verl's own numbers, after the step
     kept = {name: scored[name].values() for name in ("log_probs", "entropy")}
-    return {"metrics": reduced(metrics), "gradients": gradients, "scored": kept}
+    tu.assign_non_tensor(after, calculate_entropy=False)
+    assert "entropy" not in worker.infer_batch(after)
+    return {"metrics": reduced(metrics), "gradients": gradients, "scored": kept, "widths": widths}
 
 
 def reduced(metrics):

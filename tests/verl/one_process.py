@@ -87,7 +87,7 @@ class Loop(AEntTrainerSync):
         self.queue, self.draw = queue, torch.Generator().manual_seed(7)
         self.replay_buffer = self
         self.reward_loop_manager = SimpleNamespace(reward_loop_worker_handles=())
-        self.global_steps, self.total_training_steps = 1, STEPS
+        self.global_steps, self.total_training_steps, self.steps_per_epoch = 1, STEPS, STEPS
         self.ref_in_actor = False
         worker = training_worker(folder, lr=1e-2, micro=MICRO)
         actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)

@@ -36,6 +36,13 @@ def test_a_checkpoint_of_another_trainer_is_refused(tmp_path):
         load(tmp_path)
 
 
+def test_a_path_that_is_missing_or_leads_nowhere(tmp_path):
+    with pytest.raises(InputError, match=r"resume_mode=resume_path needs trainer\.resume_from_path"):
+        folder_to_resume(config(tmp_path, resume_mode="resume_path"))
+    with pytest.raises(InputError, match=r"there is no folder .*global_step_7 to resume from; check"):
+        load(tmp_path / "global_step_7")
+
+
 @pytest.mark.parametrize("length", [0, 1, 20, -2])
 def test_a_state_that_was_cut_short_is_refused(tmp_path, length):
     save(tmp_path, {"method": "aent", "controller": {"coef": 0.01}})

@@ -91,6 +91,14 @@ def test_an_option_that_verl_lacks_is_refused(options, message, compose):
         prepare(compose(), Settings(method=Method(name="own", options=options), spec="own"))
 
 
+@pytest.mark.parametrize(("method", "chunked"), [("erc", True), ("clip-higher", False)])
+def test_the_old_policys_entropy_is_computed_in_float32(method, chunked, compose):
+    """The engine reads the option through an interpolation."""
+    config = compose("actor_rollout_ref.actor.strategy=fsdp2")
+    prepare(config, settings(method))
+    assert config.actor_rollout_ref.actor.fsdp_config.entropy_from_logits_with_chunking is chunked
+
+
 def test_a_beta_of_0_wants_no_reference_policy(compose):
     method = Settings(method=Method(name="own", options={"beta": 0.0}), spec="own")
     config = compose()

@@ -62,10 +62,20 @@ def test_the_clamped_entropy_is_another_one(forms):
     assert forms["logits-auto"][0]["metrics"]["aent/push"] > 0
 
 
-@pytest.mark.parametrize("form", ["logits", "head"])
-def test_passes_without_gradient_stay_verls(form, forms):
-    for name, values in forms["verl"][0]["scored"].items():
+@pytest.mark.parametrize(
+    ("form", "verls"),
+    [("logits", "verl"), ("head", "verl"), ("head-cut", "logits-cut"), ("head-auto", "logits-auto")],
+)
+def test_passes_without_gradient_give_verls_numbers(form, verls, forms):
+    """With logits they are verl's own. After an update, so compared with a form that makes the same one."""
+    for name, values in forms[verls][0]["scored"].items():
         torch.testing.assert_close(forms[form][0]["scored"][name], values, atol=1e-4, rtol=1e-4)
+
+
+def test_there_are_no_logits_in_any_pass(forms):
+    """A vocabulary of 32; three columns per token, and three slopes more where the method needs them."""
+    widths = {name: forms[name][0]["widths"] for name in ("verl", "logits", "head", "head-cut", "head-auto")}
+    assert widths == {"verl": {32}, "logits": {32}, "head": {3}, "head-cut": {3}, "head-auto": {3, 6}}
 
 
 def test_values_of_all_ranks_are_gathered_also_from_a_rank_without_any(forms):

@@ -31,6 +31,7 @@ class Host:
 
     def __init__(self, config):
         self.config, self.global_steps, self.total_training_steps = config, 1, 10
+        self.steps_per_epoch = 5
         self.seen, self.told, self.log, self.entropy = [], [], [], 2.8
         self.role_worker_mapping = {}
 
@@ -103,6 +104,15 @@ def test_the_controller_is_told_what_remains(make):
     trainer.global_steps = 4
     trainer.step({}, {})
     assert trainer.aent_window.controller.remaining == pytest.approx(0.6)  # after the fourth of ten steps
+
+
+def test_the_training_ends_with_its_epochs_if_they_come_first(make):
+    """One epoch of five steps, where ten were asked for: verl stops after the fifth."""
+    trainer = make("{name:entropy-bonus,controller:track}", "trainer.total_epochs=1")
+    trainer.global_steps = 4
+    trainer.step({}, {})
+    assert trainer.told[0]["remaining"] == pytest.approx(0.4)
+    assert trainer.aent_window.controller.remaining == pytest.approx(0.2)
 
 
 def test_a_worker_without_aent_stops_the_first_step(make, monkeypatch):

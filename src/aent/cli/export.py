@@ -41,7 +41,9 @@ def main(argv: Sequence[str]) -> int:
     print(" \\\n".join(lines))
     notes = [f"task={recipe.task['name']}: see docs/verl.md for prompts and rewards", *made.left_out]
     if recipe.made:
-        notes.append("policy: set actor_rollout_ref.model.path to the folder of a model")
+        with_critic = any(option.startswith("critic.model.") for option in made.options)
+        paths = "actor_rollout_ref.model.path" + (" and critic.model.path" if with_critic else "")
+        notes.append(f"policy: set {paths} to the folder of a model")
     for note in notes:
         print(f"# not carried over: {note}")
     return 0

@@ -17,7 +17,11 @@ def folder_of_step(config: Any, step: int) -> Path:
 
 
 def folder_to_resume(config: Any) -> Path | None:
-    """Return the folder that verl is about to resume from; None if it starts anew."""
+    """Return the folder that verl is about to resume from; None if it starts anew.
+
+    Raises:
+        InputError: if it is to resume from a path that is not given.
+    """
     from verl.utils.checkpoint.checkpoint_manager import (  # pyright: ignore[reportMissingImports]
         find_latest_ckpt_path,
     )
@@ -26,6 +30,11 @@ def folder_to_resume(config: Any) -> Path | None:
     if trainer.resume_mode == "disable":
         return None
     if trainer.resume_mode == "resume_path":
+        if not trainer.resume_from_path:
+            raise InputError(
+                "trainer.resume_mode=resume_path needs trainer.resume_from_path; set it to a folder "
+                "global_step_N"
+            )
         return Path(trainer.resume_from_path).absolute()
     latest = find_latest_ckpt_path(str(Path(trainer.default_local_dir).absolute()))
     return None if latest is None else Path(latest)
@@ -41,8 +50,10 @@ def load(folder: Path) -> dict[str, Any]:
     """Read the state of a checkpoint.
 
     Raises:
-        InputError: if the folder has none, or one that is not JSON.
+        InputError: if there is no such folder, or it has no state, or one that is not JSON.
     """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder} to resume from; check trainer.resume_from_path")
     path = folder / FILE
     if not path.is_file():
         raise InputError(

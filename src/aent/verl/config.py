@@ -73,6 +73,10 @@ def prepare(config: Any, settings: Settings) -> None:
             OPTIONS[name](config, settings.method, value)
         if settings.method.parts:
             config.actor_rollout_ref.actor.calculate_entropy = True
+        if settings.method.needs_old_entropy:
+            # In chunks verl computes it in float32, as aent does the new one. Otherwise it may be bfloat16,
+            # and the two would differ by rounding alone.
+            config.actor_rollout_ref.actor.entropy_from_logits_with_chunking = True
         config.actor_rollout_ref.aent = {
             "method": settings.spec,
             "head": settings.head,

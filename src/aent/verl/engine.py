@@ -1,7 +1,7 @@
 """Log-probability and clamped entropy out of the forward pass that verl's engine makes anyway.
 
 Each class goes over one of verl's engines and changes the method that turns logits into numbers per token.
-Passes without gradient (old and reference log-probabilities, validation) stay verl's.
+Passes without gradient (old and reference log-probabilities) stay verl's, except where there are no logits.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from verl.utils import tensordict_utils as tu  # pyright: ignore[reportMissingImports]
 
 from aent.errors import InputError
 from aent.ops import EntropySlopes, TokenStats, entropy_slopes, linear_token_stats, logit_slopes, token_stats
 from aent.ops.closed_form import slices
 from aent.ops.parallel import parallel_token_stats
 from aent.ops.slopes import CHUNK, MOST
-from aent.subsets import Subset
+from aent.subsets import Full, Subset
 from aent.verl.loss import FULL_ENTROPY, SLOPES
 
 if TYPE_CHECKING:
@@ -104,11 +105,13 @@ class FromLogits(Engine):
 class FromHead(FromLogits):
     """FSDP2, without logits: the output layer itself answers with the statistics of each token.
 
-    The layer is called as a module, so FSDP2 gathers its weight around the call, forward and backward.
+    The layer is called as a module, so FSDP2 gathers its weight around the call, forward and backward. Passes
+    without gradient get verl's numbers in the same way, over the whole vocabulary: their logits would take
+    as much memory as those that the passes with gradient do not hold.
     """
 
     aent_call: "tuple[Int[Tensor, ' tokens'], float] | None" = None
-    """Targets and temperature of the next call of the output layer; None for a call that wants logits."""
+    """Targets and temperature of the next call of the output layer; None between passes."""
     aent_answer: "Tensor | None" = None
     """What the output layer last answered."""
 
@@ -138,13 +141,14 @@ class FromHead(FromLogits):
         """Return log-probability, entropy, full entropy and, if wanted, three slopes of each token."""
         assert self.aent_call is not None
         targets, temperature = self.aent_call
+        trains = torch.is_grad_enabled()
         settings: dict[str, Any] = {
             "bias": head.bias,
-            "subset": self.aent.subset,
+            "subset": self.aent.subset if trains else Full(),
             "temperature": temperature,
         }
         columns = [*linear_token_stats(hidden[0], head.weight, targets, **settings)]
-        if self.aent.slopes:
+        if self.aent.slopes and trains:
             columns += entropy_slopes(hidden[0].detach(), head.weight, targets, **settings)
         self.aent_answer = torch.stack([column[None].float() for column in columns], -1)
         return self.aent_answer
@@ -156,25 +160,25 @@ class FromHead(FromLogits):
             InputError: for a temperature per rollout.
         """
         inputs, args = super().prepare_model_inputs(micro_batch)  # type: ignore[misc]
-        self.aent_call = None
-        if torch.is_grad_enabled():
-            temperature = micro_batch["temperature"]
-            if isinstance(temperature, Tensor):
-                raise InputError("aent.head=True needs one temperature for all rollouts; leave aent.head out")
-            self.aent_call = args["input_ids_rmpad_rolled"], float(temperature)
+        temperature = micro_batch["temperature"]
+        if isinstance(temperature, Tensor):
+            raise InputError("aent.head=True needs one temperature for all rollouts; leave aent.head out")
+        self.aent_call = args["input_ids_rmpad_rolled"], float(temperature)
         return inputs, args
 
     def prepare_model_outputs(
         self, output: Any, output_args: dict[str, Any], micro_batch: Any, logits_processor_func: Any
     ) -> dict[str, Tensor]:
-        """Return what the output layer answered, as `FromLogits` returns it."""
-        if self.aent_call is None:
-            return super().prepare_model_outputs(output, output_args, micro_batch, logits_processor_func)
+        """Return what the output layer answered, as `FromLogits` does; without gradient, as verl does."""
         answer, self.aent_call, self.aent_answer = self.aent_answer, None, None
         _require_untouched(output.logits, answer)
         columns = output.logits.squeeze(0).unbind(-1)
-        slopes = EntropySlopes(*columns[3:]) if self.aent.slopes else None
-        return self.aent_outputs(TokenStats(*columns[:3]), slopes, output_args, micro_batch)
+        slopes = EntropySlopes(*columns[3:]) if columns[3:] else None
+        outputs = self.aent_outputs(TokenStats(*columns[:3]), slopes, output_args, micro_batch)
+        if torch.is_grad_enabled():
+            return outputs
+        wants_entropy = tu.get_non_tensor_data(micro_batch, key="calculate_entropy", default=False)
+        return {name: outputs[name] for name in ("log_probs", *(["entropy"] if wants_entropy else []))}
 
 
 def _require_untouched(logits: Tensor, answer: Tensor | None) -> None:

@@ -1,8 +1,10 @@
 """From a recipe, which is written for TRL, to verl's options."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 from aent.algorithms import load_algorithm, with_options
@@ -17,7 +19,9 @@ COMMON: Mapping[str, Any] = {
     "learning_rate": 1e-6,
     "lr_scheduler_type": "linear",
     "max_completion_length": 512,
+    "max_steps": -1,
     "num_iterations": 1,
+    "num_train_epochs": 3.0,
     "per_device_train_batch_size": 8,
     "temperature": 1.0,
     "top_p": 1.0,
@@ -57,17 +61,13 @@ AVERAGES: Mapping[str, str] = {
 RENAMED: Mapping[str, str] = {
     "learning_rate": f"{ACTOR}.optim.lr",
     "max_completion_length": "data.max_response_length",
-    "max_grad_norm": f"{ACTOR}.optim.clip_grad",
-    "max_steps": "trainer.total_training_steps",
     "model_name_or_path": "actor_rollout_ref.model.path",
     "num_generations": f"{ROLLOUT}.n",
     "num_iterations": f"{ACTOR}.ppo_epochs",
-    "save_steps": "trainer.save_freq",
     "seed": "data.seed",
     "temperature": f"{ROLLOUT}.temperature",
     "top_p": f"{ROLLOUT}.top_p",
     "top_k": f"{ROLLOUT}.top_k",
-    "warmup_steps": f"{ACTOR}.optim.lr_warmup_steps",
     "weight_decay": f"{ACTOR}.optim.weight_decay",
     "gamma": "algorithm.gamma",
     "lam": "algorithm.lam",
@@ -75,8 +75,17 @@ RENAMED: Mapping[str, str] = {
     "critic_learning_rate": "critic.optim.lr",
 }
 """Options that are the same thing under another name."""
-OF_BATCHES = ("epsilon_high", "delta", "steps_per_generation", "importance_sampling_level")
-"""Options that `_batches`, `_clipping` and the algorithm's own options take in."""
+OF_BATCHES = ("epsilon_high", "delta", "steps_per_generation", "importance_sampling_level", "aent_update")
+"""Options that `_batches`, `_clipping`, the algorithm's own options and `_coefficient` take in."""
+OF_ADAPTERS = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+"""Options that `_adapter` and `_of_the_adapter` take in."""
+OF_CRITIC: Mapping[str, str] = {
+    f"{ACTOR}.optim.": "critic.optim.",
+    f"{ACTOR}.ppo_micro_batch_size_per_gpu": "critic.ppo_micro_batch_size_per_gpu",
+    f"{ACTOR}.strategy": "critic.strategy",
+    "actor_rollout_ref.model.": "critic.model.",
+}
+"""Options of the policy that the critic has too, by how they begin: in TRL both share them."""
 COUNTS = (
     "num_generations",
     "per_device_train_batch_size",
@@ -129,28 +138,30 @@ def export(
         given.setdefault("critic_learning_rate", given["learning_rate"])
     renamed = {name: verl for name, verl in RENAMED.items() if given.get(name) is not None}
     converted = {**CONVERTED, "beta": _kl_in_reward} if trainer_name == "RLOO" else CONVERTED
-    made = Export(
-        [
-            "trainer.v1.trainer_mode=aent_sync",
-            f"+aent.method={written(dict(method))}",
-            *ALGORITHMS[algorithm],
-            f"{ACTOR}.strategy=fsdp2",
-            "actor_rollout_ref.model.use_remove_padding=True",
-            *(f"{verl}={written(given[name])}" for name, verl in renamed.items()),
-            *_batches(given, gpus),
-            *_clipping(given),
-            *(line for name, convert in converted.items() if name in given for line in convert(given)),
-            f"data.train_files={data}/train.parquet",
-            f"data.val_files={data}/test.parquet",
-            f"trainer.n_gpus_per_node={gpus}",
-        ],
-        [RATIO] if trainer_name == "RLOO" else [],
-    )
-    carried = {*RENAMED, *converted, *COMMON, *OF_THE_HOST, *OF_BATCHES}
+    lines = [
+        "trainer.v1.trainer_mode=aent_sync",
+        f"+aent.method={written(dict(method))}",
+        *ALGORITHMS[algorithm],
+        f"{ACTOR}.strategy=fsdp2",
+        "actor_rollout_ref.model.use_remove_padding=True",
+        *(f"{verl}={written(given[name])}" for name, verl in renamed.items()),
+        *_batches(given, gpus),
+        *_length(given),
+        *_clipping(given),
+        *(line for name, convert in converted.items() if name in given for line in convert(given)),
+        f"data.train_files={data}/train.parquet",
+        f"data.val_files={data}/test.parquet",
+        f"trainer.n_gpus_per_node={gpus}",
+    ]
+    if trainer_name == "PPO":
+        lines += _critic(lines)
+    made = Export(lines, [RATIO] if trainer_name == "RLOO" else [])
+    carried = {*RENAMED, *converted, *COMMON, *OF_THE_HOST, *OF_BATCHES, *OF_ADAPTERS}
     left_out = {name: value for name, value in options.items() if name not in carried}
     if not _has_schedule(given):
         left_out["lr_scheduler_type"] = given["lr_scheduler_type"]
     made.left_out += [f"{name}={written(value)}" for name, value in left_out.items()]
+    made.left_out += [*_coefficient(method, given), *_of_the_adapter(given)]
     return made
 
 
@@ -181,6 +192,58 @@ def _batches(given: Mapping[str, Any], gpus: int) -> list[str]:
         f"{ACTOR}.ppo_{micro}",
         f"{ROLLOUT}.log_prob_{micro}",
         f"actor_rollout_ref.ref.log_prob_{micro}",
+    ]
+
+
+def _steps_per_batch(given: Mapping[str, Any]) -> Fraction:
+    """Return the number of optimizer steps on one batch of rollouts: TRL counts steps, verl batches."""
+    accumulated = given["gradient_accumulation_steps"]
+    generated = given.get("steps_per_generation") or accumulated
+    return Fraction(given["num_iterations"] * generated, accumulated)
+
+
+def _length(given: Mapping[str, Any]) -> list[str]:
+    """How long verl trains. It also stops after its epochs, 30 by default; each has at least one batch."""
+    if given["max_steps"] <= 0:
+        return [f"trainer.total_epochs={ceil(given['num_train_epochs'])}"]
+    batches = ceil(given["max_steps"] / _steps_per_batch(given))
+    return [f"trainer.total_training_steps={batches}", f"trainer.total_epochs={batches}"]
+
+
+def _save_steps(given: Mapping[str, Any]) -> list[str]:
+    steps = given["save_steps"]
+    if 0 < steps < 1:  # TRL reads a fraction as a share of the training
+        if given["max_steps"] <= 0:
+            raise InputError(f"save_steps={steps} is a share of max_steps; set max_steps, or whole steps")
+        steps *= given["max_steps"]
+    return [f"trainer.save_freq={ceil(steps / _steps_per_batch(given))}"]
+
+
+def _warmup_steps(given: Mapping[str, Any]) -> list[str]:
+    steps, verl = given["warmup_steps"], f"{ACTOR}.optim.lr_warmup_steps"
+    if 0 < steps < 1:  # a share of the training here as well
+        return [f"{verl}_ratio={steps}"]
+    return [f"{verl}={ceil(steps / _steps_per_batch(given))}"]
+
+
+def _coefficient(method: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Say that verl moves the coefficient less often than TRL, where it does."""
+    each = _steps_per_batch(given)
+    if each == 1 or method["name"] == "none" or given.get("aent_update") == "rollout":
+        return []
+    return [
+        f"aent_update=step: verl moves the coefficient once per batch of rollouts, here every {each} steps"
+    ]
+
+
+def _critic(lines: Sequence[str]) -> list[str]:
+    """Return what the critic shares with the policy, under verl's names for it; its rate is its own."""
+    shared = (line for line in lines if not line.startswith(f"{ACTOR}.optim.lr="))
+    return [
+        critics + line.removeprefix(policys)
+        for line in shared
+        for policys, critics in OF_CRITIC.items()
+        if line.startswith(policys)
     ]
 
 
@@ -230,6 +293,11 @@ def _value_clip(given: Mapping[str, Any]) -> list[str]:
     return [f"critic.cliprange_value={written(min(given['value_clip'], NO_CLIP))}"]
 
 
+def _max_grad_norm(given: Mapping[str, Any]) -> list[str]:
+    """In TRL a norm of 0 does not clip; in verl it would make every gradient 0."""
+    return [f"{ACTOR}.optim.clip_grad={written(given['max_grad_norm'] or NO_CLIP)}"]
+
+
 def _schedule(given: Mapping[str, Any]) -> list[str]:
     if not _has_schedule(given):
         return []
@@ -241,13 +309,38 @@ def _checkpointing(given: Mapping[str, Any]) -> list[str]:
     return [f"actor_rollout_ref.model.enable_gradient_checkpointing={on}"]
 
 
+def _adapter(given: Mapping[str, Any]) -> list[str]:
+    """A LoRA adapter, with TRL's defaults; without target modules verl adapts every linear layer."""
+    if not given["use_peft"]:
+        return []
+    options = {"lora_rank": given.get("lora_r", 16), "lora_alpha": given.get("lora_alpha", 32)}
+    if targets := given.get("lora_target_modules"):
+        options["target_modules"] = targets
+    return [f"actor_rollout_ref.model.{name}={written(value)}" for name, value in options.items()]
+
+
+def _of_the_adapter(given: Mapping[str, Any]) -> list[str]:
+    """Say what verl does otherwise with an adapter."""
+    if not given.get("use_peft"):
+        return []
+    dropout = given.get("lora_dropout", 0.05)
+    said = [f"lora_dropout={dropout}: verl has no dropout in adapters"] if dropout else []
+    if not given.get("lora_target_modules"):
+        said.append("lora_target_modules: TRL takes peft's choice for the model, verl every linear layer")
+    return said
+
+
 CONVERTED: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "loss_type": _loss_type,
     "scale_rewards": _scale_rewards,
     "beta": _beta,
+    "max_grad_norm": _max_grad_norm,
+    "save_steps": _save_steps,
+    "warmup_steps": _warmup_steps,
     "lr_scheduler_type": _schedule,
     "gradient_checkpointing": _checkpointing,
     "value_clip": _value_clip,
+    "use_peft": _adapter,
 }
 """Options that become others."""
 

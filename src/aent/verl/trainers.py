@@ -134,5 +134,6 @@ class AEntTrainerSeparateAsync(AEntMixin, PPOTrainerSeparateAsync):
 
 
 def _remaining(host: Any, done: int) -> float:
-    """The share of the training that is left after so many steps."""
-    return 1 - done / host.total_training_steps
+    """The share of the training that is left after so many steps. verl ends with its steps or its epochs."""
+    epochs = host.steps_per_epoch * host.config.trainer.total_epochs
+    return 1 - done / min(host.total_training_steps, epochs)
