@@ -304,3 +304,11 @@ def test_a_conversation_asks_for_tags_and_reads_only_them():
     assert chat.validate("test") == 3
     with pytest.raises(InputError, match="a policy from scratch is trained on bare questions"):
         chat.demonstrations(1)
+
+
+def test_an_empty_answer_is_no_vote():
+    task = ReasoningGym(source="lcm", train_size=3, test_size=3, chat=True)
+    row = task.dataset("test")[0]
+    for completion in ("", "no tags: 12", "<answer> \n</answer>"):
+        assert task.answer(completion) is None
+        assert task.score(completion, row) == 0

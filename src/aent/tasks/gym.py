@@ -158,7 +158,7 @@ class ReasoningGym(Task):
 
     def score(self, completion: str, row: Row) -> float:
         """Return what reasoning-gym's scorer gives the answer; 0 for one that it cannot read in time."""
-        answer = self.answer(completion)
+        answer = self.answer(completion) or ""
         if not self._can_be_scored(answer) or not _says_something(self.source, answer, _gold(row)):
             return 0.0
         try:
@@ -179,15 +179,15 @@ class ReasoningGym(Task):
         moved = re.sub("[0-9]", lambda digit: str((int(digit[0]) + 5) % 10), gold)
         return f"<answer>{moved}</answer>"
 
-    def answer(self, completion: str) -> str:
-        """Return the text of the last ``<answer>`` tag.
+    def answer(self, completion: str) -> str | None:
+        """Return the text of the last ``<answer>`` tag, or None if it is empty.
 
-        Without one it is the whole completion, or nothing where the prompt asks for the tag.
+        Without one it is the whole completion, or None where the prompt asks for the tag.
         """
         answer = tagged(completion)
         if answer is None:
             answer = "" if self._template is not None and OPEN in self._template else completion
-        return answer.strip()
+        return answer.strip() or None
 
     def validate(self, split: Split = "test", limit: int | None = None) -> int:
         """Check that every gold answer scores 1 and a wrong one less; return the number of rows checked.

@@ -41,3 +41,8 @@ def test_braces_around_an_answer_are_taken_off_as_deep_as_answers_go():
 def test_full_stops_at_the_end_are_taken_off(line, answer):
     """Looking for the end from each of 200,000 full stops took minutes."""
     assert locate("#### " + line).answer == answer
+
+
+def test_a_long_text_between_two_boxes_is_read_at_once():
+    between = " and  " * 60 + "then"  # once 3^60 ways to split it
+    assert locate(rf"\boxed{{1}}{between} \boxed{{2}}").answer == "2"

@@ -119,6 +119,35 @@ def test_huge_numbers_are_not_worked_out(text, monkeypatch):
     assert not is_right(text, "71", kind="any")
 
 
+@pytest.mark.parametrize(
+    ("gold", "given"),
+    [
+        ("2^{n-1}", "2^{n}-1"),  # the same letters, in other braces
+        (r"\sqrt{x}+1", r"\sqrt{x+1}"),
+        (r"\frac{1}{2}x", r"\frac{1}{2x}"),
+        ("e^{2x}", "e^2x"),
+        (r"\sqrt{25}", r"\sqrt{2}5"),
+        ("a_{n+1}", "a_n+1"),
+        ("23", r"2 \cdot 3"),
+        ("23x", r"2 \cdot 3x"),
+        ("12_8", r"1 \cdot 2"),
+    ],
+)
+def test_braces_and_signs_of_multiplication_count(gold, given):
+    assert not is_right(rf"\boxed{{{given}}}", gold, kind="any")
+
+
+@pytest.mark.parametrize(
+    ("gold", "given"),
+    [
+        (r"\pi", "1.234567e999"),  # once an OverflowError
+        (r"\sqrt{2} \text{ m}", r"5 \text{ Tm^99 pm^-98 Tm^99 pm^-99}"),  # a ratio of 4,700 digits
+    ],
+)
+def test_numbers_beyond_floats_are_wrong(gold, given):
+    assert not is_right(rf"\boxed{{{given}}}", gold)
+
+
 def test_ordinary_powers_are_not_huge():
     assert is_right(r"\boxed{2^{10}}", "1024")
     assert is_right(r"\boxed{(x^2)^3}", "x^6")
@@ -312,6 +341,12 @@ KINDS = {
         r"3 \pm 2 \sqrt{2}",
         [r"3+2\sqrt2, 3-2\sqrt2", r"3-\sqrt{8}, 3+\sqrt{8}"],
         [r"3+2\sqrt{2}", r"2 \pm 3\sqrt{2}"],
+    ),
+    "signs before a root": (r"\pm\sqrt{5}", [r"\sqrt5, -\sqrt{5}"], [r"\sqrt{5}", r"-\sqrt{5}"]),
+    "signs in a fraction": (
+        r"\frac{1 \pm \sqrt{5}}{2}",
+        [r"\frac{1-\sqrt{5}}{2}, \frac{1+\sqrt{5}}{2}"],
+        [r"\frac{1+\sqrt{5}}{2}"],
     ),
     "half-open": (
         "[1,2)",

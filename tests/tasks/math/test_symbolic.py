@@ -2,6 +2,7 @@
 
 import pytest
 
+from aent.tasks.math import symbolic
 from aent.tasks.math.symbolic import is_equal, is_readable, ratio_sign, spelling
 
 
@@ -43,3 +44,10 @@ def test_unreadable_text_is_no_expression():
 
 def test_one_spelling_of_many():
     assert spelling(r"\frac{2}{4}") == spelling(r"\frac{1}{2}") == "1/2"
+
+
+@pytest.mark.parametrize("given", [r"\infty2", r"2 \cdot \infty", r"\frac{1}{0}"])
+def test_infinity_is_no_finite_number(given, monkeypatch):
+    monkeypatch.setattr(symbolic, "verify", lambda *_, **__: True)  # which was seen to confuse them
+    assert not is_equal(r"\pi", given, 0.0)
+    assert is_equal(r"\infty", r"2 \cdot \infty", 0.0)

@@ -14,8 +14,8 @@ _MOST_BOXES = 20
 
 _TO_MATH_END = re.compile(r"\$|\\\)|\\\]|\n|$")
 
-_TOGETHER = re.compile(
-    r"(?:\s|[$,;.]|[A-Za-z]\s*=|\\[()\[\],;!]|\\?(?:text\s*\{\s*)?and\s*\}?|\\q?quad|&|\*)*"
+_TOGETHER = re.compile(  # possessive: "and and and ..." could be split in exponentially many ways
+    r"(?:\s|[$,;.]|[A-Za-z]\s*=|\\[()\[\],;!]|\\?(?:text\s*\{\s*)?and\s*\}?|\\q?quad|&|\*)*+"
 )
 
 _THOUGHTS = ("think", "thinking", "thought", "reasoning")

@@ -19,7 +19,7 @@ from aent.tasks.math.kinds import (
     Several,
     Words,
 )
-from aent.tasks.math.latex import squeezed
+from aent.tasks.math.latex import unspaced
 from aent.tasks.math.reading import read, words_of
 
 _FOREIGN = re.compile(r"[^ -~]|[#$\"`?@~]|\\$")  # what no expression in LaTeX contains
@@ -35,6 +35,9 @@ Form = Literal["literal", "closed", "any"]
 
 PROCESS = Killable("aent.tasks.math.symbolic")
 """The grading process of this process."""
+
+_LARGEST = Fraction(10) ** 300
+"""What a ratio of units or a step of decimals may be: the former is written out, the latter a float."""
 
 _FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 
@@ -124,7 +127,9 @@ def _same_measured(gold: Answer, given: Answer, form: Form) -> bool:
 def _unit_ratio(gold: Measured, given: Measured) -> Fraction | None:
     """Return how many of the given unit are one of the gold unit; None if they measure different things."""
     if gold.unit is not None and given.unit is not None:
-        return gold.unit.size / given.unit.size if gold.unit.powers == given.unit.powers else None
+        ratio = gold.unit.size / given.unit.size
+        sane = max(ratio.numerator, ratio.denominator) <= _LARGEST
+        return ratio if sane and gold.unit.powers == given.unit.powers else None
     nested = gold.words <= given.words or given.words <= gold.words  # "apples", "red apples"
     return Fraction(1) if nested else None
 
@@ -221,7 +226,7 @@ def _same_based(gold: Answer, given: Answer, form: Form) -> bool:
     if isinstance(gold, Based):
         if isinstance(given, Number):
             return given.value.denominator == 1 and str(given.value) == gold.digits
-        return isinstance(given, Expression) and squeezed(given.latex).upper() == gold.digits
+        return isinstance(given, Expression) and unspaced(given.latex).upper() == gold.digits
     if not isinstance(given, Based) or given.base != 10 or not given.digits.isdigit():
         return False
     return is_same(gold, Number(Fraction(given.digits)), form)
@@ -248,12 +253,12 @@ def _same_scalar(gold: Answer, given: Answer, form: Form) -> bool:
     if isinstance(gold, Number) and isinstance(given, Expression) and not _has_form(given.latex, form):
         return False
     one, other = _latex(gold), _latex(given)
-    if squeezed(one) == squeezed(other):
+    if unspaced(one) == unspaced(other):
         return True
     if not (_can_be_parsed(one) and _can_be_parsed(other)):
         return False
     step = gold.step if isinstance(gold, Number) else given.step if isinstance(given, Number) else 0
-    return _is_equal(one, other, float(step))
+    return _is_equal(one, other, float(min(step, _LARGEST)))
 
 
 def _has_form(latex: str, form: Form) -> bool:

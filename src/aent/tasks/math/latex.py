@@ -200,6 +200,16 @@ def squeezed(text: str, *, prose: bool = False) -> str:
     return re.sub(r"[$*{}]|\\[()\[\]]|^\s*=", "", text)
 
 
+def unspaced(text: str) -> str:
+    """Return an expression without spaces, and without braces around a single sign.
+
+    Unlike `squeezed`, it keeps what tells ``2^{n-1}`` from ``2^{n}-1``, and ``2 \\cdot 3`` from ``23``.
+    """
+    text = re.sub(rf"(?<=[0-9]){_SPACE}+(?=[0-9])", "|", text)
+    text = re.sub(r"\\(?:left|right|displaystyle)(?![A-Za-z])|" + _SPACE, "", text)
+    return re.sub(r"\{([0-9A-Za-z])\}", r"\1", text)
+
+
 def _depths(text: str) -> Iterator[int]:
     depth = 0
     for letter in text:

@@ -233,9 +233,9 @@ def _all_but(bound: Answer) -> Answer:
 
 def _signs(text: str, upright: bool, depth: int) -> Answer | None:
     r"""Read ``a \pm b`` as two answers."""
-    if len(re.findall(r"\\pm(?![A-Za-z])", text)) != 1 or (
-        text[0] in r"([\{" and closing_bracket(text, 0) > 0
-    ):
+    start = 1 if text.startswith("\\{") else 0
+    enclosed = text[start] in "([{" and closing_bracket(text, start) == len(text) - 1
+    if enclosed or len(re.findall(r"\\pm(?![A-Za-z])", text)) != 1:
         return None
     both = (re.sub(r"\\pm\s*", sign, text) for sign in ("+", "-"))
     return Several("list", tuple(_read(one.lstrip("+").strip(), upright, depth) for one in both))

@@ -63,6 +63,8 @@ def is_equal(gold: str, given: str, tolerance: float) -> bool:
     if not _scalar(one, other):
         return bool(verify(one, other, timeout_seconds=None))
     verdict = _agree(one, other, tolerance)
+    if verdict is None and _is_infinite(one) != _is_infinite(other):
+        return False
     return bool(verify(one, other, timeout_seconds=None)) if verdict is None else verdict
 
 
@@ -115,6 +117,10 @@ def _agree(one: Any, other: Any, tolerance: float) -> bool | None:
         if size > tolerance and size > _ZERO * max(abs(a), abs(b)):
             return False
     return True if compared else None
+
+
+def _is_infinite(expression: Any) -> bool:
+    return expression.evalf(15).is_infinite is True
 
 
 def _values(one: Any, other: Any) -> Iterator[tuple[Any, Any, Any]]:
