@@ -18,7 +18,7 @@ VERL = (
     "aent.method",
     "actor_rollout_ref.actor.strategy",
     "actor_rollout_ref.actor.optim.lr",
-    "actor_rollout_ref.actor.grad_clip",
+    "actor_rollout_ref.actor.optim.clip_grad",
     "actor_rollout_ref.rollout.n",
     "data.max_response_length",
 )
@@ -91,3 +91,19 @@ def test_every_argument_is_one_of_trl_and_every_option_one_of_verl(run, name):
     for option in one.verl:
         assert re.match(r"'?\+?[\w.]+=", option)
         assert option.strip("'+").partition("=")[0] in VERL
+
+
+def test_no_band_is_placed_by_a_start_of_0(run):
+    (one,) = of(run(np.r_[np.zeros(6), np.linspace(0.1, 0.4, 54)], **{"aent/coef": 0.05}))
+    assert arguments(one)["aent_method"] == "aent-auto"
+
+
+def test_what_is_not_finite_is_not_advised(run):
+    broken = np.r_[np.nan, np.inf, np.full(58, 100.0)]
+    rows = run("exploded", loss=broken, learning_rate=1e-8 * broken, **{"aent/coef": np.inf})
+    assert [arguments(one) for one in of(rows)][:2] == [
+        {"learning_rate": 5e-7, "max_grad_norm": 0.2},
+        {"aent_method": "aent-auto", "lr_scheduler_type": "constant"},
+    ]
+    rows = run("steady", **{"completions/mean_length": broken, "completions/clipped_ratio": 0.9})
+    assert 200 in [arguments(one).get("max_completion_length") for one in of(rows)]

@@ -36,3 +36,9 @@ def test_a_long_log_is_averaged_before_it_is_fitted():
     x = np.arange(5_000.0)
     line = fit_line(x, 2 * x)
     assert (line.points, line.slope) == (500, pytest.approx(2))
+
+
+def test_a_constant_has_no_slope():
+    line = fit_line(np.arange(1.0, 21), np.full(20, np.log(0.7)))  # once 1e-18, with an interval beside it
+    assert line.slope_estimate == (0, 0, 0)
+    assert line.at(10) == pytest.approx((np.log(0.7),) * 3)

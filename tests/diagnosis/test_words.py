@@ -1,5 +1,7 @@
 """Whole diagnoses, as they are read."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,15 @@ def test_a_log_without_entropy_or_reward(run, text):
     assert "Entropy is not logged" in text(without)
     without = [{k: v for k, v in row.items() if k != "reward"} for row in rows]
     assert "Reward is not logged" in text(without)
+
+
+def test_a_start_of_0_has_no_share(run, text):
+    told = text(run(np.r_[np.zeros(6), np.linspace(0.1, 0.4, 54)]))
+    assert re.search(r"Entropy has exploded: 0 to 0\.3\d+ nats per token\. In", told)
+    assert "Entropy is steady: 0 to 0 nats per token. " in text(run(np.zeros(60)))
+
+
+def test_two_rows_are_too_few(run, text):
+    told = text(run([0.8, 0.7], [0.1, 0.2]))
+    assert "Entropy is not logged, or in fewer than three rows that are finite." in told
+    assert "Reward is not logged, or in fewer than three rows that are finite" in told

@@ -1,10 +1,11 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from aent.errors import InputError
-from aent.evaluation import EvalConfig, Evaluation, before_after_table, results_table
+from aent.evaluation import EvalConfig, Evaluation, before_after_table, results_table, summary_table
 from aent.evaluation.results import estimates, per_problem
 
 PROBLEMS = 40
@@ -59,3 +60,20 @@ def test_only_a_sure_change_is_bold(evaluated):
 def test_different_problems_are_refused(evaluated):
     with pytest.raises(InputError, match="different problems"):
         before_after_table(evaluated(right=3), evaluated(right=3, problems=20))
+
+
+def test_one_problem_has_no_interval(evaluated):
+    before, after = evaluated(right=0, problems=1), evaluated(right=1, length=7, problems=1)
+    for table, due in (
+        (results_table(after), {"pass@1": ["1.000"], "length": ["7.0"]}),
+        (before_after_table(before, after), {"pass@1": ["0.000", "1.000", "+1.000"]}),
+    ):
+        console = Console(file=io.StringIO(), width=80)
+        console.print(table)
+        lines = {line.split()[0]: line.split()[1:] for line in console.file.getvalue().splitlines() if line}
+        assert {name: lines[name] for name in due} == due
+        assert "one problem: no interval" in console.file.getvalue()
+        assert not any(row.style for row in table.rows)  # nothing is sure
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary_table({"a": before, "b": after}))
+    assert re.search(r"^b +1\.000 *$", console.file.getvalue(), re.MULTILINE)

@@ -40,6 +40,11 @@ def test_only_numbers_count(value, number):
     assert as_number(value) == number
 
 
+def test_a_step_that_is_not_finite_is_left_out():
+    rows = [{"step": step, "entropy": 0.5} for step in (1, math.inf, math.nan, 2)]
+    assert [row["step"] for row in normalized(rows, "step")] == [1, 2]
+
+
 def test_nan_is_a_number_that_was_logged():
     assert math.isnan(as_number("NaN"))
 

@@ -13,6 +13,7 @@ from aent.report.chart import training_charts
 from aent.report.content import Line, Seed
 from aent.report.export import picture, write_export
 from aent.report.gather import report_content
+from aent.statistics import Estimate
 
 
 @pytest.fixture
@@ -82,6 +83,14 @@ def test_results_are_those_of_the_page(content, tmp_path):
     assert (float(row["before"]), float(row["value"])) == (0.25, 0.75)
     assert tuple(float(row[k]) for k in ("difference", "low", "high")) == due.difference
     assert row["against"] == "before training"
+
+
+def test_bounds_that_do_not_exist_are_empty_cells(content, tmp_path):
+    section = content.sections[0]
+    alone = replace(section.results[0], difference=Estimate(0.5, math.nan, math.nan))
+    write_export(replace(content, sections=[replace(section, results=[alone])]), tmp_path / "data")
+    (row,) = table(tmp_path / "data" / "results.csv")
+    assert (row["difference"], row["low"], row["high"]) == ("0.5", "", "")
 
 
 def test_every_chart_is_an_svg_that_any_program_can_draw(content, tmp_path):

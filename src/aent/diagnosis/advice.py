@@ -1,11 +1,12 @@
 """What to change, ready to paste into a TRL script and verl's command."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import NamedTuple
 
 from aent.calibration.block import HIGH, LOW
 from aent.diagnosis.findings import Finding
-from aent.diagnosis.movement import FELL, EntropyMovement
+from aent.diagnosis.movement import FELL, EntropyMovement, finite
 from aent.logs.names import Row
 from aent.report.figure import series
 
@@ -49,11 +50,12 @@ def _about_entropy(rows: Sequence[Row], entropy: EntropyMovement) -> list[Advice
 def _less_bonus(rows: Sequence[Row], entropy: EntropyMovement) -> Advice:
     """Return half of the coefficient at which the entropy left its start.
 
-    Without a logged coefficient, return a method that pushes the entropy down.
+    Without a logged coefficient, or a start above 0 to place a band by, return a method that pushes the
+    entropy down.
     """
-    logged = {row["step"]: row["aent/coef"] for row in rows if row.get("aent/coef", 0) > 0}
+    logged = {row["step"]: row["aent/coef"] for row in rows if 0 < row.get("aent/coef", 0) < inf}
     above = [r["step"] for r in rows if r.get("entropy", 0) > 1.1 * entropy.start and r["step"] in logged]
-    if not above:
+    if not above or not entropy.start > 0:
         why = "The entropy grows. aent-auto pushes it down once it is a twentieth above its start."
         return _method(why, "aent-auto")
     top = logged[above[0]] / 2
@@ -71,27 +73,25 @@ def _less_bonus(rows: Sequence[Row], entropy: EntropyMovement) -> Advice:
 
 def _method(why: str, method: str) -> Advice:
     quoted = f"'+aent.method={method}'" if " " in method else f"+aent.method={method}"
-    trl, verl = (f'aent_method="{method}"',), ("trainer.v1.trainer_mode=aent_sync", quoted)
-    if method != "aent-auto":
-        return Advice(why, trl, verl)
-    # It does worse under a linear decay, TRL's default. Its slopes need FSDP2, which is not verl's default.
-    return Advice(
-        why, (*trl, 'lr_scheduler_type="constant"'), (*verl, "actor_rollout_ref.actor.strategy=fsdp2")
-    )
+    trl = (f'aent_method="{method}"',)
+    if method == "aent-auto":  # it does worse under a linear decay, TRL's default
+        trl += ('lr_scheduler_type="constant"',)
+    fsdp2 = "actor_rollout_ref.actor.strategy=fsdp2"  # verl's default, FSDP1, is refused
+    return Advice(why, trl, ("trainer.v1.trainer_mode=aent_sync", quoted, fsdp2))
 
 
 def _smaller_steps(rows: Sequence[Row], entropy: EntropyMovement | None) -> Advice:
-    rates = series(rows, "learning_rate").values
+    rates = finite(series(rows, "learning_rate")).values
     rate = f"{(max(rates) if len(rates) else RATE) / 2:.2g}"
     return Advice(
         "Take smaller steps: half of the learning rate, and a tighter bound on the gradient.",
         (f"learning_rate={rate}", "max_grad_norm=0.2"),
-        (f"actor_rollout_ref.actor.optim.lr={rate}", "actor_rollout_ref.actor.grad_clip=0.2"),
+        (f"actor_rollout_ref.actor.optim.lr={rate}", "actor_rollout_ref.actor.optim.clip_grad=0.2"),
     )
 
 
 def _longer(rows: Sequence[Row], entropy: EntropyMovement | None) -> Advice:
-    longest = max(series(rows, "completions/mean_length").values, default=0)
+    longest = max(finite(series(rows, "completions/mean_length")).values, default=0)
     room = 2 * int(longest) if longest > 0 else "2 x the present limit"
     return Advice(
         "Give completions room to end. If they only grow, let the reward punish length instead.",

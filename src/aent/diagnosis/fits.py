@@ -42,7 +42,8 @@ def fit_line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], *, seed: in
     least squares takes two degrees of freedom, and the means of the blocks about one block more.
     Source: the moving-block bootstrap (Künsch, Annals of Statistics 17(3), 1989).
     """
-    x, y = _thinned(np.asarray(x, float)), _thinned(np.asarray(y, float))
+    base = float(y[0])  # taken off, so that the slope of a constant is 0 and not rounding
+    x, y = _thinned(np.asarray(x, float)), _thinned(np.asarray(y, float) - base)
     n = len(x)
     center = x - x.mean()
     scale = float(center @ center)
@@ -56,11 +57,11 @@ def fit_line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], *, seed: in
     drawn = fitted + residuals[picks] * sqrt(n / max(n - 2 - block, 1))
     slopes = drawn @ center / scale
     return Line(
-        intercept=float(y.mean() - slope * x.mean()),
+        intercept=float(base + y.mean() - slope * x.mean()),
         slope=slope,
         r2=1 - float(residuals @ residuals) / total if total > 0 else 0.0,
         points=n,
-        intercepts=drawn.mean(1) - slopes * x.mean(),
+        intercepts=base + drawn.mean(1) - slopes * x.mean(),
         slopes=slopes,
     )
 

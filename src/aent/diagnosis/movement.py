@@ -50,8 +50,10 @@ class EntropyMovement(Movement):
 
     @property
     def ratio(self) -> float:
-        """The entropy that is left, as a share of the start."""
-        return self.end / self.start if self.start > 0 else inf
+        """The entropy that is left, as a share of the start; of a start at 0, infinity if it grew, else 1."""
+        if self.start > 0:
+            return self.end / self.start
+        return inf if self.end > self.start else 1.0
 
     @property
     def state(self) -> str:

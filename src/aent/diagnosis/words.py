@@ -31,10 +31,14 @@ def summary(log: Log) -> str:
 def entropy_lines(entropy: EntropyMovement | None) -> Iterator[str]:
     """Say how the entropy moved and when it will be gone."""
     if entropy is None:
-        yield "is not logged, or never finite. TRL and verl log it by default; see docs/diagnose.md."
+        yield (
+            "is not logged, or in fewer than three rows that are finite. TRL and verl log it by default; see "
+            "docs/diagnose.md."
+        )
         return
-    change = f"{abs(entropy.ratio - 1):.0%} {'less' if entropy.ratio < 1 else 'more'}"
-    yield f"{STATES[entropy.state]}: {entropy.start:.3g} to {entropy.end:.3g} nats per token, {change}."
+    change = f", {abs(entropy.ratio - 1):.0%} {'less' if entropy.ratio < 1 else 'more'}"
+    change = change if entropy.start > 0 else ""  # of nothing there is no share
+    yield f"{STATES[entropy.state]}: {entropy.start:.3g} to {entropy.end:.3g} nats per token{change}."
     if entropy.half_step is not None:
         yield f"Half of it was gone at step {entropy.half_step:g}."
     if entropy.late is None:
@@ -62,7 +66,10 @@ def _gone(entropy: EntropyMovement, gone: Estimate) -> str:
 def reward_lines(reward: Movement | None, trade: Trade | None) -> Iterator[str]:
     """Say how the reward moved, and whether it still pays for entropy."""
     if reward is None:
-        yield "is not logged, so nothing can be said about what the entropy buys."
+        yield (
+            "is not logged, or in fewer than three rows that are finite, so nothing can be said about what "
+            "the entropy buys."
+        )
         return
     direction = {1: "and still grows", 0: "with no clear trend in the last half", -1: "and now falls"}
     yield f"went from {reward.start:.3g} to {reward.end:.3g}, {direction[reward.direction]}."

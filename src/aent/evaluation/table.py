@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from aent.errors import InputError
 from aent.evaluation.results import Evaluation, per_problem
-from aent.statistics import Estimate, paired_bootstrap
+from aent.statistics import Estimate, PerProblem, paired_bootstrap
 
 MEAN = "mean"
 
@@ -17,7 +18,7 @@ def results_table(evaluation: Evaluation) -> Table:
     """Return the metrics of an evaluation with 95 % intervals and standard errors."""
     table = _table(evaluation, "value", "± s.e.")
     errors = evaluation.standard_errors()
-    for name, estimate in evaluation.metrics.items():
+    for name, estimate in _metrics(evaluation).items():
         cells = _show(name, estimate), _number(name, errors.get(name))
         table.add_row(name, *cells)
         if name == "pass@1" and evaluation.config.samples > 1:
@@ -39,7 +40,10 @@ def summary_table(evaluations: Mapping[str, Evaluation]) -> Table:
     for metric in metrics:
         table.add_column(names.get(metric, metric), justify="right", no_wrap=True)
     for task, numbers in summary(evaluations).items():
-        cells = (f"{value:.3f} ± {_number(metric, error)}" for metric, (value, error) in numbers.items())
+        cells = (
+            f"{value:.3f}" if error is None else f"{value:.3f} ± {_number(metric, error)}"
+            for metric, (value, error) in numbers.items()
+        )
         table.add_row(task, *cells, style="bold" if task == MEAN else None)
     return table
 
@@ -69,18 +73,19 @@ def _mean(numbers: Sequence[tuple[float, float | None]]) -> tuple[float, float |
 def before_after_table(before: Evaluation, after: Evaluation) -> Table:
     """Return the metrics of both evaluations with 95 % intervals, and their `changes`.
 
-    A change whose interval excludes 0 is bold.
+    A change whose interval excludes 0 is bold. What one problem alone tells has no interval.
 
     Raises:
         InputError: if the two were not measured on the same problems.
     """
     table = _table(before, "before", "after", "change")
+    old, new = _metrics(before), _metrics(after)
     for name, change in changes(before, after).items():
         sure = change.low > 0 or change.high < 0
         table.add_row(
             name,
-            _show(name, before.metrics[name]),
-            _show(name, after.metrics[name]),
+            _show(name, old[name]),
+            _show(name, new[name]),
             _show(name, change, "+"),
             style="bold" if sure else None,
         )
@@ -89,6 +94,8 @@ def before_after_table(before: Evaluation, after: Evaluation) -> Table:
 
 def changes(before: Evaluation, after: Evaluation) -> dict[str, Estimate]:
     """Return after - before of every metric that both have, with a `paired_bootstrap` over problems.
+
+    With a single problem there is nothing to resample: the bounds are NaN.
 
     Raises:
         InputError: if the two were not measured on the same problems.
@@ -101,14 +108,29 @@ def changes(before: Evaluation, after: Evaluation) -> dict[str, Estimate]:
     ks = [k for k in before.config.ks if k in after.config.ks]
     old, new = per_problem(before.records, ks), per_problem(after.records, ks)
     return {
-        name: paired_bootstrap(old[name], new[name], seed=before.config.seed)
+        name: _change(old[name], new[name], before.config.seed)
         for name in old
         if name in before.metrics and name in after.metrics
     }
 
 
+def _change(before: PerProblem, after: PerProblem, seed: int) -> Estimate:
+    change = paired_bootstrap(before, after, seed=seed)
+    alone = np.count_nonzero((before.weights > 0) & (after.weights > 0)) == 1
+    return Estimate(change.value, math.nan, math.nan) if alone else change
+
+
+def _metrics(evaluation: Evaluation) -> dict[str, Estimate]:
+    """Return the metrics; those that one problem alone tells have no interval, so their bounds are NaN."""
+    errors = evaluation.standard_errors()
+    alone = [name for name, error in errors.items() if error is None]
+    without = {name: Estimate(evaluation.metrics[name].value, math.nan, math.nan) for name in alone}
+    return {**evaluation.metrics, **without}
+
+
 def _table(evaluation: Evaluation, *headings: str) -> Table:
-    caption = f"{len(_problems(evaluation))} problems, 95 % intervals"
+    problems = len(_problems(evaluation))
+    caption = f"{problems} problems, 95 % intervals" if problems > 1 else "one problem: no interval"
     # Without outer edges, four columns fit a terminal of 80 characters.
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, caption=caption)
     table.add_column("metric", no_wrap=True)
@@ -128,4 +150,4 @@ def _number(name: str, number: float | None) -> str:
 def _show(name: str, estimate: Estimate, sign: str = "") -> str:
     form = f"{sign}.1f" if name == "length" else f"{sign}.3f"
     value, low, high = (format(number, form) for number in estimate)
-    return f"{value} [{low}, {high}]"
+    return value if math.isnan(estimate.low) else f"{value} [{low}, {high}]"

@@ -1,6 +1,7 @@
 """One name per quantity: those of TRL, for the logs of TRL, verl and aent."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 Row = dict[str, float]
@@ -51,7 +52,7 @@ def normalized(rows: Sequence[Mapping[str, Any]], step: str) -> list[Row]:
     by_step: dict[float, dict[str, Any]] = {}
     for row in rows:
         number = as_number(row.get(step))
-        if number is not None and number == number:
+        if number is not None and isfinite(number):
             bare = {key.removeprefix("train/"): value for key, value in row.items()}
             by_step.setdefault(number, {}).update({k: v for k, v in bare.items() if as_number(v) is not None})
     merged = []

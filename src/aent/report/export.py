@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -126,7 +127,9 @@ def _points(section: Section, chart: Chart) -> Iterable[Sequence[Any]]:
 
 def _results(section: Section) -> Iterable[Sequence[Any]]:
     for r in section.results:
-        against = ("", "", "", "") if r.difference is None else (section.reference, *r.difference)
+        against = ("", "", "", "")
+        if r.difference is not None:  # bounds that do not exist are empty cells
+            against = (section.reference, *("" if math.isnan(part) else part for part in r.difference))
         yield section.algorithm, r.label, r.metric, r.before, r.value, *against
 
 
