@@ -109,6 +109,10 @@ def test_a_revision_is_that_of_the_model_under_an_adapter(adapter, monkeypatch, 
         ({"revision": "v1"}, "model_revision=v2 was given, but adapter .* belongs to revision v1"),
         ({"task_type": "SEQ_CLS"}, "has task_type=SEQ_CLS and the base model .*; give an adapter of a named"),
         ({"base_model_name_or_path": None}, "the base model None; give an adapter of a named"),
+        (
+            {"base_model_name_or_path": "/no/such/model"},
+            "base model '/no/such/model', a folder that",
+        ),
     ],
 )
 def test_what_an_adapter_cannot_be_loaded_as_is_refused_before(adapter, settings, message):

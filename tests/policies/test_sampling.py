@@ -44,3 +44,14 @@ def test_half_a_surrogate_pair_is_named(prompt, tokenizer):
     with pytest.raises(InputError, match=r"prompt '1\+\\ud800' has half of a surrogate pair at character 2"):
         encode(tokenizer, prompt)
     assert encode(tokenizer, "1+") == [3, 38]
+
+
+def test_a_template_without_a_system_role_is_named(tokenizer):
+    tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{{ messages[0].content }}{% if add_generation_prompt %}={% endif %}"
+    )
+    question = {"role": "user", "content": "1+"}
+    assert encode(tokenizer, [question]) == [3, 38, 39]
+    with pytest.raises(InputError, match=r"refuses a conversation of system, user: System role not supp"):
+        encode(tokenizer, [{"role": "system", "content": "be brief"}, question])

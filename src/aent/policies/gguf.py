@@ -1,5 +1,6 @@
 """An ordinary transformers folder from a GGUF file, checked against what the file says about itself."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +13,9 @@ from aent.policies.gguf_checks import check_model, check_readable, check_tokeniz
 
 ONE_DIGIT_AT_A_TIME = ("smollm", "starcoder", "refact")
 """Pre-tokenizers that split every digit off before they split like GPT-2; transformers loses the digits."""
+
+_UNREAD = {"qwen3": {"attention.key_length": "head_dim"}}
+"""Keys of the metadata, behind the architecture, that transformers passes over; names in the config."""
 
 _PROBE = "The sun rises in the east and sets in the west, and the moon follows it across the night sky."
 
@@ -91,14 +95,15 @@ def _write(file: Path, facts: Mapping[str, Any], draft: Path, folder: Path) -> I
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(**where)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            **where, dtype=torch.float32, output_loading_info=True
+            **where, **_unread(facts), dtype=torch.float32, output_loading_info=True
         )
-    except (ValueError, NotImplementedError, KeyError) as error:
+    except (ValueError, NotImplementedError, KeyError, RuntimeError) as error:  # RuntimeError: other shapes
         raise InputError(f"transformers cannot read {file}: {error}") from error
     model, loading = loaded
     missing = sorted(loading["missing_keys"])
     if missing:
         raise InputError(f"{file} has no weights for {', '.join(missing[:3])} ({len(missing)} in all)")
+    _drop_surplus(tokenizer, len(facts["tokenizer.ggml.tokens"]))
     _mend_digits(tokenizer, facts)
     tokenizer.padding_side = "left"
     end = closing_token(tokenizer)
@@ -119,6 +124,23 @@ def _write(file: Path, facts: Mapping[str, Any], draft: Path, folder: Path) -> I
         end=saved.eos_token,
         perplexity=_perplexity(restored, saved),
     )
+
+
+def _unread(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sizes that transformers would replace by the defaults of the architecture."""
+    architecture = facts["general.architecture"]
+    found = {ours: facts.get(f"{architecture}.{key}") for key, ours in _UNREAD.get(architecture, {}).items()}
+    return {name: size for name, size in found.items() if size is not None}
+
+
+def _drop_surplus(tokenizer: Any, count: int) -> None:
+    """Take away what transformers appends to the vocabulary: GPT-2's end token where the file has none."""
+    from tokenizers import Tokenizer
+
+    parts = json.loads(tokenizer.backend_tokenizer.to_str())
+    kept = [token for token in parts["added_tokens"] if token["id"] < count]
+    if len(kept) < len(parts["added_tokens"]):
+        tokenizer._tokenizer = Tokenizer.from_str(json.dumps({**parts, "added_tokens": kept}))
 
 
 def _mend_digits(tokenizer: Any, facts: Mapping[str, Any]) -> None:

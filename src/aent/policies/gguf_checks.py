@@ -97,6 +97,12 @@ def _check_text(tokenizer: Any, facts: Mapping[str, Any]) -> None:
         raise InputError(
             f"the tokenizer {'adds' if with_start else 'omits'} the start token, unlike the file"
         )
+    prefix = facts.get("tokenizer.ggml.add_space_prefix", True)
+    if sentencepiece and tokenizer.tokenize("one")[0].startswith("▁") != prefix:
+        raise InputError(
+            f"the tokenizer {'omits' if prefix else 'adds'} the space before a text, unlike the file. "
+            f"{_OTHERWISE}"
+        )
     text = "Tom's 3 boxes hold 1207 eggs (naïve: 12 * 7 = 84)."
     ids = tokenizer.encode(text, add_special_tokens=False)
     back = tokenizer.decode(ids, clean_up_tokenization_spaces=False)

@@ -38,7 +38,7 @@ def check_model(name: str, **options: Any) -> None:
     folder = Path(name)
     if folder.exists():
         _check_folder(folder)
-    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+    elif _is_path(name):
         raise InputError(f"model folder {name!r} does not exist")
     where = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
     try:
@@ -102,11 +102,17 @@ def _is_adapter(name: str) -> bool:
     return (Path(name) / "adapter_config.json").exists()
 
 
+def _is_path(name: str) -> bool:
+    """Whether a name can only be a folder here: a hub id is NAME or OWNER/NAME."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1
+
+
 def _adapter_base(name: str, revision: str | None) -> tuple[str, str | None]:
     """Return the base model of a PEFT adapter, and its revision: the given one, or what the adapter names.
 
     Raises:
-        InputError: if these two differ, or the adapter names no base or is not for a causal language model.
+        InputError: if these two differ, or the adapter names no base, a folder that does not exist, or is not
+            for a causal language model.
     """
     from peft import PeftConfig
 
@@ -116,12 +122,18 @@ def _adapter_base(name: str, revision: str | None) -> tuple[str, str | None]:
             f"adapter {name!r} has task_type={config.task_type} and the base model "
             f"{config.base_model_name_or_path}; give an adapter of a named causal language model (CAUSAL_LM)"
         )
+    base = config.base_model_name_or_path
+    if _is_path(base) and not Path(base).exists():
+        raise InputError(
+            f"adapter {name!r} belongs to the base model {base!r}, a folder that does not exist; put the "
+            f"model there, or its folder or hub id as base_model_name_or_path into {name}/adapter_config.json"
+        )
     if revision and config.revision and revision != config.revision:
         raise InputError(
             f"model_revision={revision} was given, but adapter {name!r} belongs to revision "
             f"{config.revision} of its base model {config.base_model_name_or_path}; leave model_revision out"
         )
-    return config.base_model_name_or_path, revision or config.revision
+    return base, revision or config.revision
 
 
 def _with_adapter(model: Any, name: str, tokens: int) -> Any:

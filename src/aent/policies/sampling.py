@@ -118,8 +118,11 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     """Return the tokens of a prompt; a conversation goes through the chat template.
 
     Raises:
-        InputError: for a conversation, if the tokenizer has no chat template, and for half a surrogate pair.
+        InputError: for a conversation, if the tokenizer has no chat template or the template refuses it (some
+            have no place for a system message), and for half a surrogate pair.
     """
+    from jinja2 import TemplateError
+
     for text in [prompt] if isinstance(prompt, str) else [message["content"] for message in prompt]:
         _check_unicode(text)
     if isinstance(prompt, str):
@@ -130,7 +133,14 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
             "Use an instruction-tuned model, set tokenizer.chat_template, or give plain texts."
         )
     messages = [dict(message) for message in prompt]
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    try:
+        return tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        raise InputError(
+            f"the model's chat template refuses a conversation of {roles}: {error}. Leave out the task's "
+            "system text, or set a tokenizer.chat_template that takes it."
+        ) from error
 
 
 def _check_unicode(text: str) -> None:
