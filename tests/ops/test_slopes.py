@@ -69,6 +69,12 @@ def test_a_certain_token_has_no_slope():
     assert entropy_slopes(hidden, weight, targets) == EntropySlopes(*(torch.zeros(1) for _ in range(3)))
 
 
+def test_no_rows_have_no_slopes():
+    hidden, weight, _, targets = make()
+    made = entropy_slopes(hidden[:0], weight, targets[:0], subset=TopP(mass=0.8))
+    assert [x.shape for x in made] == [(0,)] * 3
+
+
 def test_of_many_rows_some_are_measured_evenly():
     hidden, weight, _, targets = make(rows=2 * MOST + 1)
     some, first = entropy_slopes(hidden, weight, targets), slice(0, 12)

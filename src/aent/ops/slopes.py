@@ -11,14 +11,17 @@ from torch import Tensor
 from aent.ops.autograd import no_autocast
 from aent.ops.backend import statistics_dtype
 from aent.ops.checks import require_floating, require_head, require_positive, require_targets
-from aent.ops.closed_form import FLOOR, slices
+from aent.ops.closed_form import slices
+from aent.ops.doors import token_stats
 from aent.ops.head import Head
-from aent.subsets import Full, Subset, cut_of
+from aent.subsets import Full, Subset
 
 MOST = 4096
 """Rows that are measured, evenly spaced if there are more, because only their means are of interest."""
 CHUNK = 1 << 20
 """Number of logits computed at a time."""
+CHUNK_ROWS = 128
+"""Fewest rows at a time: every product reads the whole weight."""
 
 
 class EntropySlopes(NamedTuple):
@@ -73,11 +76,12 @@ def entropy_slopes(
     with gather(), no_autocast(hidden):
         require_head(hidden, weight, bias)
         require_targets(targets, "hidden", hidden, vocab=len(weight))
-        w, b = (None if x is None else x.to(head.dtype) for x in (weight, bias))
-        for rows in slices(len(hidden[::stride]), max(1, CHUNK // len(weight))):
-            h, t = hidden[::stride][rows], targets[::stride][rows]
-            z = torch.nn.functional.linear(h.to(head.dtype), w, b)  # type: ignore[arg-type]
-            slopes[:, ::stride][:, rows] = _sums(z, head.scale_(z), t, subset)
+        h, w, b = head.cast(hidden[::stride], weight, bias)
+        step = max(1, min(len(h), max(CHUNK_ROWS, CHUNK // len(w))))
+        buffer = h.new_empty(step, len(w))
+        for rows in slices(len(h), step):
+            z = head.logits_(buffer[: rows.stop - rows.start], h[rows], w, b)
+            slopes[:, ::stride][:, rows] = _sums(z, head.scale_(z), targets[::stride][rows], subset)
     return EntropySlopes(*slopes)
 
 
@@ -106,18 +110,16 @@ def logit_slopes(
 
 
 def _sums(z: Tensor, slope: Tensor | None, targets: Tensor, subset: Subset) -> Float[Tensor, "3 rows"]:
-    cut = cut_of(subset, z)
-    y = (z - z.amax(-1, keepdim=True)).clamp_(min=FLOOR)
-    e = y.exp()
-    p = e / e.sum(-1, keepdim=True)
-    if cut is not None:
-        e *= cut.weights(z)
-    total = e.sum(-1, keepdim=True)
-    q, log_q = e / total, y - total.log()
-    g = -q * (log_q - (q * log_q).sum(-1, keepdim=True))
+    """Return the three slopes of each row of `z`, which is after softcap and temperature, and overwritten."""
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_()
+        stats = token_stats(leaf, targets, subset=subset)
+        (g,) = torch.autograd.grad(stats.entropy.sum(), leaf)
+    at = targets.long()[:, None]
+    p = z.sub_(z.gather(-1, at) - stats.logp.detach()[:, None]).exp_()
     if slope is not None:
-        g, p = g * slope, p * slope
-    at = g.gather(-1, targets[:, None])[:, 0]
+        g, p = g.mul_(slope), p.mul_(slope)
+    target = g.gather(-1, at)
     if slope is not None:
-        at = at * slope.gather(-1, targets[:, None])[:, 0]
-    return torch.stack([at, (p * g).sum(-1), g.square().sum(-1)])
+        target *= slope.gather(-1, at)
+    return torch.stack([target[:, 0], torch.linalg.vecdot(p, g), torch.linalg.vecdot(g, g)])

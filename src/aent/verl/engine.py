@@ -17,7 +17,7 @@ from aent.errors import InputError
 from aent.ops import EntropySlopes, TokenStats, entropy_slopes, linear_token_stats, logit_slopes, token_stats
 from aent.ops.closed_form import slices
 from aent.ops.parallel import parallel_token_stats
-from aent.ops.slopes import CHUNK, MOST
+from aent.ops.slopes import CHUNK, CHUNK_ROWS, MOST
 from aent.subsets import Full, Subset
 from aent.verl.loss import FULL_ENTROPY, SLOPES
 
@@ -246,6 +246,6 @@ def slopes_of_logits(
     stride = max(1, -(-len(logits) // MOST))
     slopes = torch.zeros(3, len(logits), device=logits.device)
     sampled, ids, out = logits[::stride], targets[::stride], slopes[:, ::stride]
-    for rows in slices(len(sampled), max(1, CHUNK // logits.shape[-1])):
+    for rows in slices(len(sampled), max(CHUNK_ROWS, CHUNK // logits.shape[-1])):
         out[:, rows] = torch.stack(logit_slopes(sampled[rows], ids[rows], subset=subset)).to(slopes.dtype)
     return EntropySlopes(*slopes)
