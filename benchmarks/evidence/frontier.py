@@ -1,6 +1,8 @@
 """The frontier: pass@1 against pass@16 for every strength of every method, from what evidence.py has run.
 
 `python benchmarks/evidence/frontier.py` draws docs/images/frontier.png and prints the points on the frontier.
+The three settings of each method are those of `evidence.py tune`. aent-auto, which was another one then, has
+the strengths of `evidence.py strength` in their place.
 """
 
 from pathlib import Path
@@ -14,9 +16,11 @@ from aent.report.figure import BLUE, FAINT, GREEN, GREY, INK, ORANGE
 from aent.statistics import mean_over_seeds
 
 PATH = Path(__file__).parents[2] / "docs/images/frontier.png"
+SEED = 100
+AUTO = "aent-auto"
 FROM = 0.35
 """Candidates with less pass@1 are named below the picture in place of a point."""
-JOINED = {"none": GREY, "aent-auto": BLUE, "entropy-bonus": ORANGE, "pass-at-k": GREEN, "siren": "#CC79A7",
+JOINED = {"none": GREY, AUTO: BLUE, "entropy-bonus": ORANGE, "pass-at-k": GREEN, "siren": "#CC79A7",
           "clip-cov": "#56B4E9", "aent": "#E69F00", "clip-higher": INK}  # fmt: skip
 """The methods with a line through their settings; the others are pale points."""
 
@@ -33,15 +37,22 @@ def main() -> None:
 
 def points() -> dict[str, Point]:
     """Return pass@1 and pass@16 of each candidate, in the order of their strengths; means over the tasks."""
-    rows = [row for row in evidence.results() if row["stage"] == "tune"]
+    rows = [row for row in evidence.results() if row["stage"] in ("tune", "strength") and row["seed"] == SEED]
     tasks = {row["recipe"] for row in rows}
     found: dict[str, Point] = {}
-    for label in yaml.safe_load(evidence.CANDIDATES.read_text()):
-        own = [row for row in rows if row["label"] == label]
+    for stage, label in candidates():
+        own = [row for row in rows if (row["stage"], row["label"]) == (stage, label)]
         if {row["recipe"] for row in own} == tasks:
             once, often = (mean_over_seeds([evidence.column(r, "headline", k) for r in own]) for k in (1, 16))
             found[label] = once, often
     return found
+
+
+def candidates() -> list[tuple[str, str]]:
+    """Return the stage and the label of each candidate: aent-auto by its strength, the others as tuned."""
+    tuned, strengths = (yaml.safe_load(p.read_text()) for p in (evidence.CANDIDATES, evidence.STRENGTH))
+    found = [("tune", label) for label in tuned if evidence.method_of(label) != AUTO]
+    return found + [("strength", label) for label in strengths if evidence.method_of(label) == AUTO]
 
 
 def frontier(found: dict[str, Point]) -> dict[str, Point]:
@@ -73,7 +84,7 @@ def draw(found: dict[str, Point]) -> None:
     axes.set_xlabel(f"pass@1, T = 0.6 (below {FROM}: {', '.join(hidden)})", fontsize=9)
     axes.set_ylabel("pass@16, T = 0.6")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("Three settings of every method, development tasks", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle("Every method over its settings, development tasks", x=0.01, ha="left", fontweight="bold")
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     figure.savefig(PATH, format="png")
 

@@ -8,6 +8,7 @@ from aent.errors import InputError
 from aent.policies.generate import TransformersSampler
 from aent.policies.load import check_model, load_model, load_sampler, loading_options
 from aent.policies.sampling import Sampling
+from aent.training.prepare import prepare, read_request
 
 
 @pytest.fixture
@@ -101,6 +102,15 @@ def test_a_revision_is_that_of_the_model_under_an_adapter(adapter, monkeypatch, 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", spy)
     load_model(name, **given)
     assert seen == [due]
+
+
+def test_training_does_not_start_from_an_adapter(adapter, tmp_path):
+    name, _ = adapter()
+    request = read_request(
+        ["countdown", "--model_name_or_path", str(name), "--output_dir", str(tmp_path / "run")]
+    )
+    with pytest.raises(InputError, match="is an adapter, and training starts from a whole model"):
+        prepare(request)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def check_model(name: str, **options: Any) -> None:
         raise InputError(f"model folder {name!r} does not exist")
     where = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
     try:
-        if not _is_adapter(name):
+        if not is_adapter(name):
             AutoConfig.from_pretrained(name, **where)
         tokenizer = AutoTokenizer.from_pretrained(name, **where)
     except (OSError, ValueError) as error:
@@ -51,7 +51,7 @@ def check_model(name: str, **options: Any) -> None:
             f"model {name!r} has no usable config and tokenizer, as a folder here or on the hub: {reason} "
             "Check the name and the connection, or give a folder written by save_pretrained"
         ) from error
-    if _is_adapter(name):
+    if is_adapter(name):
         _adapter_base(name, options.get("revision"))
     if len(tokenizer) < 2:  # what transformers makes up for some architectures if no file is there
         raise InputError(f"model {name!r} has no tokenizer; save it there with its save_pretrained")
@@ -87,7 +87,7 @@ def load_model(name: str, **options: Any) -> tuple[Any, Any]:
     check_model(name, **options)
     where = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
     tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left", **where)
-    if _is_adapter(name):
+    if is_adapter(name):
         base, revision = _adapter_base(name, options.get("revision"))
         model: Any = AutoModelForCausalLM.from_pretrained(base, **{**options, "revision": revision})
         model = _with_adapter(model, name, len(tokenizer))
@@ -98,7 +98,8 @@ def load_model(name: str, **options: Any) -> tuple[Any, Any]:
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
-def _is_adapter(name: str) -> bool:
+def is_adapter(name: str) -> bool:
+    """Whether a folder holds a PEFT adapter, and not a whole model."""
     return (Path(name) / "adapter_config.json").exists()
 
 

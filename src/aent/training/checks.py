@@ -6,6 +6,7 @@ from math import inf, isnan
 from typing import Any
 
 from aent.errors import InputError
+from aent.policies.load import is_adapter
 
 AT_LEAST_1 = (lambda value: value >= 1, "at least 1")
 ABOVE_0 = (lambda value: 0 < value < inf, "above 0")
@@ -57,6 +58,20 @@ def check_numbers(options: Mapping[str, Any]) -> None:
         holds, allowed = RULES.get(name, (lambda _: True, "a number"))
         if isnan(value) or not holds(value):
             raise InputError(f"{name}={value} must be {allowed}")
+
+
+def check_whole(model: str) -> None:
+    """Check that training starts from a whole model: on an adapter TRL would fail later.
+
+    Raises:
+        InputError: for a folder with a PEFT adapter.
+    """
+    if is_adapter(model):
+        raise InputError(
+            f"{model!r} is an adapter, and training starts from a whole model. Merge it into its base model "
+            f"and save the tokenizer beside it: "
+            f"AutoPeftModelForCausalLM.from_pretrained({model!r}).merge_and_unload().save_pretrained(FOLDER)"
+        )
 
 
 def check_length(args: Any, prompts: int) -> None:

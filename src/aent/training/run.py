@@ -24,7 +24,7 @@ from aent.spec import from_mapping
 from aent.tasks import Task, completion_room
 from aent.training.callbacks import AlreadyTrained, AtTheEnd, MetricsFile, ProgressLines
 from aent.training.card import completed_card
-from aent.training.checks import check_length, check_packages
+from aent.training.checks import check_length, check_packages, check_whole
 from aent.training.interrupts import GracefulStop
 from aent.trl.algorithms import classes
 
@@ -61,6 +61,7 @@ class Run:
         check_packages(self.args, self.model_args)
         if self.model_args.model_name_or_path:
             check_model(self.model_args.model_name_or_path, **self._loading)
+            check_whole(self.model_args.model_name_or_path)
         elif self.recipe.policy is None:
             raise InputError(
                 "no model: give --model_name_or_path (a folder or a hub id), or a recipe with a "
