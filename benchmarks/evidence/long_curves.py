@@ -80,8 +80,7 @@ class Curve(NamedTuple):
 
     def mean(self, metric: Metric, last: int = 0) -> PerProblem:
         """Return the mean over the last evaluations; over all after the start without a number."""
-        values = np.mean([metric.of(row).values for row in self.rows[1:][-last:]], 0)
-        return PerProblem(values, np.ones(len(values)))
+        return _averaged([metric.of(row) for row in self.rows[1:][-last:]])
 
     def reaches(self, metric: Metric, height: float) -> int | None:
         """Return the first evaluated step at which the curve is at least this high; None if it never is."""
@@ -142,6 +141,7 @@ def tables(rows: Sequence[Row]) -> str:
             parts += [_table(complete, metric) for metric in (ONCE, OFTEN)] + [
                 _ends(complete),
                 _why(complete),
+                *_over_rates(complete),
             ]
         else:
             parts.append("Plain GRPO, which all is compared with, has not come to its end here yet.")
@@ -240,6 +240,36 @@ def _all_tasks(rows: Sequence[Row]) -> list[str]:
             cells.append(f"{mean_over_seeds(own):.3f}{change}")
         lines.append(_line((label, ", ".join(map(str, seeds)), *cells)))
     return ["### All tasks", f"Of {', '.join(tasks)}:", "\n".join(lines)]
+
+
+def _over_rates(complete: Mapping[str, Sequence[Curve]]) -> list[str]:
+    """Mean and worst over the learning rates, of the methods that have all three at a constant rate."""
+    found = {label: {curve.seed: curve for curve in own} for label, own in complete.items()}
+    forms = {label: [label, f"{label}.third", f"{label}.triple"] for label in found if "." not in label}
+    forms = {label: names for label, names in forms.items() if all(name in found for name in names)}
+    if len(forms) < 2 or BASELINE not in forms or "linear" in complete[BASELINE][0].rows[-1]["flags"]:
+        return []
+    seeds = sorted(set.intersection(*(set(found[name]) for names in forms.values() for name in names)))
+    heads = ("over the rates x 1/3, 1, 3", "seeds", "last pass@1", "worst", "last pass@16", "worst")
+    lines = [_line(heads), "|" + "---|" * len(heads)]
+    for label, names in forms.items():
+        cells: list[str] = []
+        for metric in (ONCE, OFTEN):
+            own, base = (
+                [_averaged([found[name][seed].last(metric) for name in forms[who]]) for seed in seeds]
+                for who in (label, BASELINE)
+            )
+            change = "" if label == BASELINE else f" {_change(base, own)}"
+            worst = min(mean_over_seeds([found[name][s].last(metric) for s in seeds]) for name in names)
+            cells += [f"{mean_over_seeds(own):.3f}{change}", f"{worst:.3f}"]
+        lines.append(_line((label, ", ".join(map(str, seeds)), *cells)))
+    return ["\n".join(lines)]
+
+
+def _averaged(parts: Sequence[PerProblem]) -> PerProblem:
+    """Return each problem's mean over runs on the same problems."""
+    values = np.mean([part.values for part in parts], 0)
+    return PerProblem(values, np.ones(len(values)))
 
 
 def _joined(parts: Sequence[PerProblem]) -> PerProblem:

@@ -148,3 +148,16 @@ def test_a_choice_is_among_the_methods_that_every_task_has(curves, long_row):
     found = curves.choices(rows, "new")
     assert found.count("|  | new | old | difference |") == 1
     assert "other" not in found
+
+
+def test_learning_rates_are_averaged_problem_by_problem(curves, long_row):
+    """Two problems of 16: plain GRPO has .25, .5 and 0 at its rates, aent-auto .5, .75 and .25."""
+    ends = {
+        "none": [8, 8], "none.third": [4, 4], "none.triple": [0, 0],
+        "aent-auto": [12, 12], "aent-auto.third": [8, 8], "aent-auto.triple": [4, 4], "sac": [16, 16],
+    }  # fmt: skip
+    rows = [long_row("start", None, 0, [4, 4])]
+    rows += [long_row(label, 0, step, correct) for label, correct in ends.items() for step in (200, 400)]
+    lines = curves.tables(rows).splitlines()
+    assert lines[-2].startswith("| none | 0 | 0.250 | 0.000 |")
+    assert lines[-1].startswith("| aent-auto | 0 | 0.500 (+0.250 [+0.250, +0.250]) | 0.250 |")
