@@ -194,7 +194,8 @@ def choose(rows: Rows, family: Family) -> tuple[float, list[Bonus]]:
     """Return the step size and the settings of each method, by final reward on the seeds of the search."""
 
     def reward(step_size: float, bonus: Bonus) -> float:
-        return float(np.mean(rows.get(family, step_size, bonus, SEARCH_SEEDS)["final"]))
+        mean = float(np.mean(rows.get(family, step_size, bonus, SEARCH_SEEDS)["final"]))
+        return mean if np.isfinite(mean) else -np.inf  # a setting that diverged
 
     step_size = max(STEP_SIZES[family.gradient], key=lambda size: reward(size, Bonus()))
     best = [max(grid, key=lambda bonus: reward(step_size, bonus)) for grid in GRIDS.values()]
