@@ -140,6 +140,7 @@ def test_paired_difference_uses_problems_that_count_on_both_sides():
     before = PerProblem(np.array([1.0, 2.0, 9.0]), np.array([1.0, 1.0, 0.0]))
     after = PerProblem(np.array([3.0, 9.0, 5.0]), np.array([1.0, 0.0, 1.0]))
     assert paired_bootstrap(before, after) == (2.0, 2.0, 2.0)  # the first problem alone
+    assert paired_difference([before], [after]).value == 2.0
 
 
 def test_paired_difference_refuses_different_problems():

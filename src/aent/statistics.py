@@ -148,10 +148,11 @@ def paired_difference(
     """Return the mean difference method - baseline over seeds, with its percentile interval.
 
     For each seed, take the difference of the two weighted means over problems; then average over seeds.
-    Seeds and problems are both resampled with replacement, the same ones on both sides, so whatever the
-    two sides share cancels. The interval covers other seeds and other problems; with one seed it covers
-    other problems only, and with one seed of one problem there is none: `low` and `high` are NaN. Source:
-    the pigeonhole bootstrap (Owen, Annals of Applied Statistics 1(2), 2007).
+    A problem left out on either side of a seed (weight 0) is left out of both. Seeds and problems are both
+    resampled with replacement, the same ones on both sides, so whatever the two sides share cancels. The
+    interval covers other seeds and other problems; with one seed it covers other problems only, and with
+    one seed of one problem there is none: `low` and `high` are NaN. Source: the pigeonhole bootstrap (Owen,
+    Annals of Applied Statistics 1(2), 2007).
 
     Args:
         baseline: one entry per seed, over the same problems in the same order.
@@ -170,6 +171,7 @@ def paired_difference(
             f"{len(method)} seeds with {sorted(sizes)} problems"
         )
     seeds, problems = len(baseline), sizes.pop()
+    baseline, method = zip(*map(_on_both, baseline, method), strict=True)
     once = np.ones((1, problems))
     value = float((_means(method, once) - _means(baseline, once)).mean())
     if seeds == problems == 1:
@@ -184,6 +186,12 @@ def paired_difference(
 def basis(seeds: int) -> str:
     """Return what the intervals of `paired_difference` cover with this many seeds."""
     return "over seeds and problems" if seeds > 1 else "over problems"
+
+
+def _on_both(one: PerProblem, other: PerProblem) -> tuple[PerProblem, PerProblem]:
+    """Leave the problems out that either side leaves out."""
+    both = (np.asarray(one.weights) > 0) & (np.asarray(other.weights) > 0)
+    return PerProblem(one.values, one.weights * both), PerProblem(other.values, other.weights * both)
 
 
 def _counted(values: np.ndarray, weights: np.ndarray | None) -> PerProblem:
