@@ -38,9 +38,10 @@ def is_right(
     must agree, or the number must be converted (1.6 cm is 16 mm, not 1.6 m).
 
     For a number, ``kind="number"`` takes a number that is written out: ``21``, ``2/3``, ``1.5e-3``, not
-    ``5 + 7 + 9`` or ``2^{10}``. Without `kind`, roots and powers of numbers pass for a number too, and
-    anything equal passes for an expression. ``expression`` and ``any`` take anything equal. An expression
-    that stands in the question earns nothing unless the gold answer stands there too.
+    ``5 + 7 + 9`` or ``2^{10}``. Without `kind`, a power, a root, a factorial, ``\lfloor 21.5 \rfloor``
+    or an integral of that value passes too, and anything equal passes for an expression. ``expression`` and
+    ``any`` take anything equal. An expression that stands in the question earns nothing unless the gold
+    answer stands there too.
 
     Answers in ``<think>`` sections count only with `thoughts`, and answers that were cut off only with
     `truncated`. No text raises, or takes more than `aent.tasks.limits.SECONDS` of processor time to compare.
