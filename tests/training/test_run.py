@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from aent.cli.main import main
 from aent.evaluation import load_results
+from aent.training import run as training
 from aent.training.callbacks import MetricsFile
 from aent.training.prepare import prepare, read_request
+from aent.training.run import evaluate_folder
 
 SHORT = ["--per_device_train_batch_size", "32", "--num_generations", "8", "--logging_steps", "1",
          "--evaluation.problems", "8", "--evaluation.samples", "4"]  # fmt: skip
@@ -43,6 +46,26 @@ def test_further_evaluations_lie_below_the_first(workplace, policy):
         assert (first.config.temperature, first.config.samples, len(first.records)) == (1, 4, 32)
         assert (greedy.config.temperature, greedy.config.samples, len(greedy.records)) == (0, 1, 8)
         assert [r.prompt for r in greedy.records] == [r.prompt for r in first.records[::4]]
+
+
+@pytest.mark.parametrize(("flags", "dtype"), [([], "float32"), (["--dtype", "bfloat16"], "bfloat16")])
+def test_the_policy_is_evaluated_in_the_precision_that_it_is_trained_in(
+    flags, dtype, workplace, policy, monkeypatch
+):
+    """Hub models are saved in bfloat16; TRL trains them in float32."""
+    AutoModelForCausalLM.from_pretrained(policy).bfloat16().save_pretrained("half")
+    AutoTokenizer.from_pretrained(policy).save_pretrained("half")
+    seen = []
+
+    def spy(*args, **options):
+        seen.append(options["dtype"])
+        return evaluate_folder(*args, **options)
+
+    monkeypatch.setattr(training, "evaluate_folder", spy)
+    argv = ["train", "--model_name_or_path", "half", *SHORT, "--max_steps", "1", "--output_dir", "run"]
+    assert main([*argv, *flags]) == 0
+    saved = AutoModelForCausalLM.from_pretrained("run/policy").dtype
+    assert [*seen, str(saved)] == [dtype, dtype, f"torch.{dtype}"]
 
 
 @pytest.mark.parametrize("peft", [[], ["--use_peft"]], ids=["whole", "adapter"])

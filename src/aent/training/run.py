@@ -76,7 +76,9 @@ class Run:
 
     @property
     def _loading(self) -> dict[str, Any]:
-        return loading_options(self.recipe.trainer)
+        """How the model is loaded, for training and both evaluations: in float32 unless told, as in TRL."""
+        dtype = (self.args.model_init_kwargs or {}).get("dtype", "float32")
+        return {"dtype": dtype, **loading_options(self.recipe.trainer)}
 
     def start(self, folder: RunFolder) -> None:
         """Make or load the policy, train it, evaluate it before and after, and write picture and report.
