@@ -46,3 +46,16 @@ def test_full_stops_at_the_end_are_taken_off(line, answer):
 def test_a_long_text_between_two_boxes_is_read_at_once():
     between = " and  " * 60 + "then"  # once 3^60 ways to split it
     assert locate(rf"\boxed{{1}}{between} \boxed{{2}}").answer == "2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "So it gives $5=1+1$. However, we set up a contradiction. This means that the equation $5x-1=1+",
+        "Add both of the numbers to get the sum of all of them, and so the total is 1 + 1 =",
+        "The line through both of these points has the equation and the slope y = 5x - 1",
+    ],
+)
+def test_a_part_of_an_expression_is_no_answer(text):
+    """A policy that was cut off in the middle was paid for the numbers it stopped at."""
+    assert locate(text).answer is None

@@ -47,6 +47,10 @@ _RUN = re.compile(
     r"|-?\\(?:d?frac|sqrt)\s*\{[^{}]*\}(?:\{[^{}]*\})?"
 )
 
+_BEFORE = re.compile(r"(?:[0-9)}]|(?<![A-Za-z\\])[A-Za-z])\s*[-+*/×÷^·]\s*$")
+_BEHIND = re.compile(r"\s*[-+/×÷^·=<>(]\s*$")
+"""A run of numbers behind the one or before the other is a part of an expression: ``5x - 1``, ``1 + 1 =``."""
+
 _LINKS = frozenset(
     re.findall(
         "[a-z]+",
@@ -183,6 +187,8 @@ def _last_expression(text: str, truncated: bool) -> str | None:
         return None
     if match in matches:
         return next(filter(None, match.groups())).strip()
+    if _BEFORE.search(text, 0, match.start()) or _BEHIND.match(text, match.end()):
+        return None
     return match[0].rstrip(".,").strip()
 
 
