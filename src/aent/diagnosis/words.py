@@ -37,7 +37,7 @@ def entropy_lines(entropy: EntropyMovement | None) -> Iterator[str]:
         )
         return
     change = f", {abs(entropy.ratio - 1):.0%} {'less' if entropy.ratio < 1 else 'more'}"
-    change = change if entropy.start > 0 else ""  # of nothing there is no share
+    change = change if entropy.start > 0 else ""  # a share of 0 says nothing
     yield f"{STATES[entropy.state]}: {entropy.start:.3g} to {entropy.end:.3g} nats per token{change}."
     if entropy.half_step is not None:
         yield f"Half of it was gone at step {entropy.half_step:g}."

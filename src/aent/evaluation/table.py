@@ -73,7 +73,7 @@ def _mean(numbers: Sequence[tuple[float, float | None]]) -> tuple[float, float |
 def before_after_table(before: Evaluation, after: Evaluation) -> Table:
     """Return the metrics of both evaluations with 95 % intervals, and their `changes`.
 
-    A change whose interval excludes 0 is bold. What one problem alone tells has no interval.
+    A change whose interval excludes 0 is bold. A metric of a single problem has no interval.
 
     Raises:
         InputError: if the two were not measured on the same problems.
@@ -121,7 +121,7 @@ def _change(before: PerProblem, after: PerProblem, seed: int) -> Estimate:
 
 
 def _metrics(evaluation: Evaluation) -> dict[str, Estimate]:
-    """Return the metrics; those that one problem alone tells have no interval, so their bounds are NaN."""
+    """Return the metrics; the bounds of those that rest on a single problem are NaN."""
     errors = evaluation.standard_errors()
     alone = [name for name, error in errors.items() if error is None]
     without = {name: Estimate(evaluation.metrics[name].value, math.nan, math.nan) for name in alone}

@@ -59,4 +59,4 @@ def quantile(values: Float[Tensor, " n"], share: float) -> Float[Tensor, ""]:
     count = values.numel()
     if count <= QUANTILE_LIMIT:
         return values.quantile(share)
-    return values.topk(count - at_least(share, count - 1)).values[-1]
+    return values.kthvalue(at_least(share, count - 1) + 1).values

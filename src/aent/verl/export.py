@@ -240,10 +240,10 @@ def _critic(lines: Sequence[str]) -> list[str]:
     """Return what the critic shares with the policy, under verl's names for it; its rate is its own."""
     shared = (line for line in lines if not line.startswith(f"{ACTOR}.optim.lr="))
     return [
-        critics + line.removeprefix(policys)
+        of_critic + line.removeprefix(of_policy)
         for line in shared
-        for policys, critics in OF_CRITIC.items()
-        if line.startswith(policys)
+        for of_policy, of_critic in OF_CRITIC.items()
+        if line.startswith(of_policy)
     ]
 
 
