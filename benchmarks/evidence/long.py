@@ -135,7 +135,8 @@ def scaled(entrant: Entrant, steps: int, every: int) -> Entrant:
     times = int(flags.get("--num_iterations", 1))
     length = {"--max_steps": steps * times, "--save_steps": every * times}
     common = {"--learning_rate": 3e-4, "--lr_scheduler_type": "constant", "--evaluation": "null"}
-    words = (word for name, value in {**common, **flags, **length}.items() for word in (name, str(value)))
+    values = {**common, **flags, **length}.items()
+    words = (word for name, value in values for word in (name, str(value).replace("FIFTH", str(steps // 5))))
     return Entrant(method=entrant.method, flags=tuple(words))
 
 

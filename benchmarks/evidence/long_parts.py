@@ -117,3 +117,23 @@ def by_learning_rate() -> Method:
         bonus=lambda tokens: unsolved_bonus(counted(tokens)),
         controller=Decaying(),
     )
+
+
+def gradual() -> Method:
+    """Return aent-auto with weights that begin as entropy goes: ``1 - r * g * s``, in full once half is gone.
+
+    g = clip(2 (1 - H / H_start), 0, 1): 0 at the start, so that nothing is given up before something is lost.
+    """
+
+    def begun(tokens: Tokens) -> Tokens:
+        if tokens.solved is None or tokens.last_entropy is None or tokens.band is None:
+            return replace(tokens, solved=None)
+        gone = 2 * (1 - tokens.last_entropy / tokens.band[1]) if tokens.band[1] > 0 else 0.0
+        return replace(tokens, solved=tokens.solved * min(max(gone, 0.0), 1.0))
+
+    return replace(
+        aent_auto(),
+        name="gradual",
+        token_advantages=lambda tokens: unsolved_advantages(begun(tokens)),
+        bonus=lambda tokens: unsolved_bonus(begun(tokens)),
+    )
