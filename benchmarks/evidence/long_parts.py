@@ -1,5 +1,6 @@
 """Methods of the long runs that have no name of their own."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from torch import Tensor
@@ -7,7 +8,7 @@ from torch import Tensor
 from aent.controllers import Effect, Track
 from aent.controllers.track import MOST
 from aent.method import Method, Tokens
-from aent.methods.aent_auto import aent_auto, unsolved_advantages, unsolved_bonus
+from aent.methods.aent_auto import aent_auto
 from aent.subsets import Fraction, TopP
 
 
@@ -28,14 +29,22 @@ class Late(Held):
         return min(self.start / (4 * self.recent) - 1, MOST) if self.pull < 0 else 0.0
 
 
+def from_start(strength: float = 1.0) -> Method:
+    """Return aent-auto as it was: its weights ``1 - r * s`` act from the first step."""
+    return _seeing(
+        replace(aent_auto(strength=strength), name="from-start"),
+        lambda tokens: replace(tokens, last_entropy=0.0, band=(0.0, 1.0)),
+    )
+
+
 def weights_alone() -> Method:
-    """Return aent-auto without its bonus: ``A <- (1 - r * s) * A``, with its r and s."""
-    return replace(aent_auto(strength=0.0), name="weights-alone")
+    """Return from-start without its bonus: ``A <- (1 - r * s) * A``."""
+    return replace(from_start(strength=0.0), name="weights-alone")
 
 
 def held() -> Method:
-    """Return aent-auto as it was: it held a quarter of the entropy to the end."""
-    return replace(aent_auto(), name="held", controller=Held())
+    """Return from-start as it was before: it held a quarter of the entropy to the end."""
+    return replace(from_start(), name="held", controller=Held())
 
 
 def bonus_held() -> Method:
@@ -58,15 +67,8 @@ def mean_reward() -> Method:
 
     For rewards from 0 to 1. With rewards of 0 or 1 it is `held`.
     """
-
-    def graded(tokens: Tokens) -> Tokens:
-        return replace(tokens, solved=tokens.group_reward)
-
-    return replace(
-        held(),
-        name="mean-reward",
-        token_advantages=lambda tokens: unsolved_advantages(graded(tokens)),
-        bonus=lambda tokens: unsolved_bonus(graded(tokens)),
+    return _seeing(
+        replace(held(), name="mean-reward"), lambda tokens: replace(tokens, solved=tokens.group_reward)
     )
 
 
@@ -88,12 +90,12 @@ class Falling(Held):
 
 
 def falling() -> Method:
-    """Return the trial of what is now aent-auto: it holds H / r at what aent-auto holds H at times r."""
+    """Return the trial of from-start: it holds H / r at what from-start holds H at times r."""
 
     def measure(tokens: Tokens) -> tuple[Tensor, Tensor]:
         return (tokens.mask * tokens.entropy.detach()).sum(), tokens.mask.sum() * max(tokens.remaining, 1e-3)
 
-    return replace(aent_auto(), name="falling", controller=Falling(), measure=measure)
+    return replace(from_start(), name="falling", controller=Falling(), measure=measure)
 
 
 class Decaying(Track):
@@ -105,35 +107,20 @@ class Decaying(Track):
 
 
 def by_learning_rate() -> Method:
-    """Return aent-auto with an r that counts the learning rate left, for a linear decay to 0: ``r ** 2``."""
-
-    def counted(tokens: Tokens) -> Tokens:
-        return replace(tokens, remaining=tokens.remaining**2)
-
-    return replace(
-        aent_auto(),
-        name="by-learning-rate",
-        token_advantages=lambda tokens: unsolved_advantages(counted(tokens)),
-        bonus=lambda tokens: unsolved_bonus(counted(tokens)),
-        controller=Decaying(),
+    """Return from-start with an r that counts the learning rate left, for a linear decay to 0: ``r ** 2``."""
+    return _seeing(
+        replace(from_start(), name="by-learning-rate", controller=Decaying()),
+        lambda tokens: replace(tokens, remaining=tokens.remaining**2),
     )
 
 
-def gradual() -> Method:
-    """Return aent-auto with weights that begin as entropy goes: ``1 - r * g * s``, in full once half is gone.
-
-    g = clip(2 (1 - H / H_start), 0, 1): 0 at the start, so that nothing is given up before something is lost.
-    """
-
-    def begun(tokens: Tokens) -> Tokens:
-        if tokens.solved is None or tokens.last_entropy is None or tokens.band is None:
-            return replace(tokens, solved=None)
-        gone = 2 * (1 - tokens.last_entropy / tokens.band[1]) if tokens.band[1] > 0 else 0.0
-        return replace(tokens, solved=tokens.solved * min(max(gone, 0.0), 1.0))
-
+def _seeing(method: Method, changed: Callable[[Tokens], Tokens]) -> Method:
+    """Return the method with advantages and a bonus that see changed tokens."""
+    advantages, bonus = method.token_advantages, method.bonus
+    assert advantages is not None
+    assert bonus is not None
     return replace(
-        aent_auto(),
-        name="gradual",
-        token_advantages=lambda tokens: unsolved_advantages(begun(tokens)),
-        bonus=lambda tokens: unsolved_bonus(begun(tokens)),
+        method,
+        token_advantages=lambda tokens: advantages(changed(tokens)),
+        bonus=lambda tokens: bonus(changed(tokens)),
     )

@@ -21,6 +21,8 @@ TOKENS = Tokens(
     mask=torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]),
     solved=torch.tensor([0.25, 1.0, 0.0]),
     coef=0.1,
+    last_entropy=0.4,
+    band=(0.2, 0.8),
     slopes=SLOPES,
 )
 
@@ -41,6 +43,28 @@ def test_what_is_solved_counts_in_full_at_the_end(remaining, first, second):
     """2 (1 - .25 r) and -1 (1 - r)."""
     tokens = replace(TOKENS, remaining=remaining)
     assert token_advantages(AUTO, tokens)[:, 0].tolist() == [first, second, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("entropy", "first", "second"),
+    [
+        (0.8, 2.0, -1.0),
+        (0.9, 2.0, -1.0),
+        (0.6, 1.75, -0.5),
+        (0.4, 1.5, 0.0),
+        (0.1, 1.5, 0.0),
+        (None, 2.0, -1.0),
+    ],
+)
+def test_the_weights_begin_as_entropy_is_lost(entropy, first, second):
+    """2 (1 - .25 g) and -1 (1 - g) with g = 2 (1 - H / .8), in full once half is gone."""
+    tokens = replace(TOKENS, last_entropy=entropy)
+    assert token_advantages(AUTO, tokens)[:, 0].tolist() == pytest.approx([first, second, 0.0])
+
+
+@pytest.mark.parametrize("band", [None, (0.0, 0.0)])
+def test_a_start_that_is_not_known_or_has_no_entropy_leaves_the_weights_at_1(band):
+    assert torch.equal(token_advantages(AUTO, replace(TOKENS, band=band)), TOKENS.advantages)
 
 
 def test_the_bonus_counts_by_what_is_unsolved():

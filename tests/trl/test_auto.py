@@ -7,6 +7,19 @@ from stepping import naive_logits, rollout, weights
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
 
 
+@pytest.fixture
+def collapsed(build, options):
+    """Build a trainer whose policy has lost half of its entropy, so that the weights act in full."""
+
+    def built(kind=AEntGRPOTrainer, config=AEntGRPOConfig, options=options):
+        trainer = build(kind, config, options, method="aent-auto")
+        trainer.controller.start, trainer.controller.updates = 1.0, 9
+        trainer._aent_window.last_entropy = 0.5
+        return trainer
+
+    return built
+
+
 def naive_effect(trainer, inputs, remaining=1.0):
     """Per token, (u . g, g . g) times 1 less what is solved of its prompt, that times what remains.
 
@@ -29,8 +42,8 @@ def naive_effect(trainer, inputs, remaining=1.0):
 @pytest.mark.parametrize(
     ("kind", "config"), [(AEntGRPOTrainer, AEntGRPOConfig), (AEntRLOOTrainer, AEntRLOOConfig)]
 )
-def test_the_controller_is_shown_the_first_order_effects(kind, config, build, options):
-    trainer = build(kind, config, options, method="aent-auto")
+def test_the_controller_is_shown_the_first_order_effects(kind, config, collapsed):
+    trainer = collapsed(kind, config)
     inputs = rollout(trainer, 16)
     trainer._compute_loss(trainer.model, inputs)
     along, square = naive_effect(trainer, inputs)
@@ -44,8 +57,8 @@ def test_the_controller_is_shown_the_first_order_effects(kind, config, build, op
     )
 
 
-def test_what_is_solved_counts_by_the_steps_that_remain(build, options):
-    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
+def test_what_is_solved_counts_by_the_steps_that_remain(collapsed):
+    trainer = collapsed()
     inputs = rollout(trainer, 16)
     trainer.state.global_step, trainer.state.max_steps = 3, 4
     trainer._compute_loss(trainer.model, inputs)
@@ -53,6 +66,17 @@ def test_what_is_solved_counts_by_the_steps_that_remain(build, options):
     mask = inputs["completion_mask"]
     expected = [((values * mask).sum() / mask.sum()).item() for values in (along, square)]
     assert [s.item() for s in trainer._aent_window.sums[4:]] == pytest.approx(expected, rel=1e-3)
+
+
+def test_nothing_is_weighted_while_the_entropy_is_there(collapsed):
+    trainer = collapsed()
+    trainer._aent_window.last_entropy = 1.0
+    inputs = rollout(trainer, 16)
+    trainer._compute_loss(trainer.model, inputs)
+    along, _ = naive_effect(trainer, inputs, remaining=0.0)
+    mask = inputs["completion_mask"]
+    expected = ((along * mask).sum() / mask.sum()).item()
+    assert trainer._aent_window.sums.pull.item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_controller_is_told_what_remains(build, options):
@@ -64,9 +88,9 @@ def test_the_controller_is_told_what_remains(build, options):
     assert trainer.controller.band == (0, trainer.controller.start)
 
 
-def test_a_step_in_two_parts_is_one_step(build, options):
-    options |= {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
-    trainer = build(AEntGRPOTrainer, AEntGRPOConfig, options, method="aent-auto")
+def test_a_step_in_two_parts_is_one_step(collapsed, options):
+    parts = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
+    trainer = collapsed(options=options | parts)
     rollout(trainer, 16)
     pull = push = tokens = 0.0
     for inputs in trainer._buffered_inputs:

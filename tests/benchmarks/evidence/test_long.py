@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from aent import load_method
 from aent.method import Tokens
 from aent.runs.comparison import Entrant, load_entrants
 from aent.training.prepare import read_request
@@ -69,12 +70,26 @@ def test_the_full_entropy_is_kept_where_a_method_looks_at_a_subset(long):
     assert long.summary([row], 0, 10)["entropy"] == 0.6
 
 
-def test_one_half_of_aent_auto_has_its_weights_and_no_bonus(script):
-    from aent.methods.aent_auto import unsolved_advantages
+def test_the_old_weights_act_from_the_first_step(script):
+    """Weight 1 - .5 before anything is measured; in aent-auto it is 1 there."""
+    grid = torch.ones(1, 2)
+    tokens = Tokens(
+        logp=-grid,
+        old_logp=-grid,
+        entropy=grid,
+        full_entropy=grid,
+        advantages=2 * grid,
+        mask=grid,
+        solved=torch.tensor([0.5]),
+    )
+    assert script("long_parts").from_start().token_advantages(tokens).tolist() == [[1.0, 1.0]]
+    assert load_method("aent-auto").token_advantages(tokens).tolist() == [[2.0, 2.0]]
 
+
+def test_one_half_of_the_old_form_has_its_weights_and_no_bonus(script):
     method = script("long_parts").weights_alone()
-    assert method.token_advantages is unsolved_advantages
-    assert method.controller.coef == 0.0
+    assert method.controller.strength == 0.0
+    assert method.name == "weights-alone"
 
 
 def test_the_old_weights_count_a_near_miss_as_a_part_of_a_right_answer(script):
