@@ -25,6 +25,14 @@ VERL = (
 """Options of verl 0.9.1's ``ppo_trainer`` and of aent's plugin."""
 
 
+AUTO = {
+    "aent_method": "aent-auto",
+    "lr_scheduler_type": "warmup_stable_decay",
+    "lr_scheduler_kwargs": {"num_decay_steps": 60, "decay_type": "linear"},
+}
+"""aent-auto, with a learning rate that falls in the last fifth of the steps that were logged."""
+
+
 def of(rows):
     entropy = entropy_movement(rows)
     return advice(rows, entropy, findings(rows, entropy))
@@ -43,7 +51,7 @@ def test_a_healthy_run_keeps_its_settings(run):
 @pytest.mark.parametrize("kind", ["collapsed", "falling"])
 def test_a_falling_entropy_is_held_by_a_method_without_settings(run, kind):
     (first, *_) = of(run(kind))
-    assert arguments(first) == {"aent_method": "aent-auto", "lr_scheduler_type": "constant"}
+    assert arguments(first) == AUTO
     assert first.verl == (
         "trainer.v1.trainer_mode=aent_sync",
         "+aent.method=aent-auto",
@@ -103,7 +111,7 @@ def test_what_is_not_finite_is_not_advised(run):
     rows = run("exploded", loss=broken, learning_rate=1e-8 * broken, **{"aent/coef": np.inf})
     assert [arguments(one) for one in of(rows)][:2] == [
         {"learning_rate": 5e-7, "max_grad_norm": 0.2},
-        {"aent_method": "aent-auto", "lr_scheduler_type": "constant"},
+        AUTO,
     ]
     rows = run("steady", **{"completions/mean_length": broken, "completions/clipped_ratio": 0.9})
     assert 200 in [arguments(one).get("max_completion_length") for one in of(rows)]

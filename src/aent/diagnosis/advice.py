@@ -41,7 +41,7 @@ def _about_entropy(rows: Sequence[Row], entropy: EntropyMovement) -> list[Advice
             else f" Start from a checkpoint before step {entropy.half_step:g}."
         )
         why = f"Let a bonus that needs no settings cancel the fall once half of the entropy is gone.{where}"
-        return [_method(why, "aent-auto")]
+        return [_without_settings(why, rows)]
     if entropy.state in ("exploded", "rising"):
         return [_less_bonus(rows, entropy)]
     return []
@@ -57,7 +57,7 @@ def _less_bonus(rows: Sequence[Row], entropy: EntropyMovement) -> Advice:
     above = [r["step"] for r in rows if r.get("entropy", 0) > 1.1 * entropy.start and r["step"] in logged]
     if not above or not entropy.start > 0:
         why = "The entropy grows. aent-auto pushes it down once it is a twentieth above its start."
-        return _method(why, "aent-auto")
+        return _without_settings(why, rows)
     top = logged[above[0]] / 2
     block = {
         "coef": top / 2, "low": LOW * entropy.start, "high": HIGH * entropy.start,
@@ -73,11 +73,17 @@ def _less_bonus(rows: Sequence[Row], entropy: EntropyMovement) -> Advice:
 
 def _method(why: str, method: str) -> Advice:
     quoted = f"'+aent.method={method}'" if " " in method else f"+aent.method={method}"
-    trl = (f'aent_method="{method}"',)
-    if method == "aent-auto":  # it does worse under a linear decay, TRL's default
-        trl += ('lr_scheduler_type="constant"',)
     fsdp2 = "actor_rollout_ref.actor.strategy=fsdp2"  # verl's default, FSDP1, is refused
-    return Advice(why, trl, ("trainer.v1.trainer_mode=aent_sync", quoted, fsdp2))
+    verl = ("trainer.v1.trainer_mode=aent_sync", quoted, fsdp2)
+    return Advice(why, (f'aent_method="{method}"',), verl)
+
+
+def _without_settings(why: str, rows: Sequence[Row]) -> Advice:
+    """Return aent-auto with the learning rate that suits it: TRL's default falls from the first step."""
+    fifth = max(int(max(row["step"] for row in rows)) // 5, 1)
+    schedule = f'lr_scheduler_kwargs={{"num_decay_steps": {fifth}, "decay_type": "linear"}}'
+    method = _method(f"{why} Let the learning rate fall in the last fifth of the steps.", "aent-auto")
+    return method._replace(trl=(*method.trl, 'lr_scheduler_type="warmup_stable_decay"', schedule))
 
 
 def _smaller_steps(rows: Sequence[Row], entropy: EntropyMovement | None) -> Advice:
@@ -109,8 +115,8 @@ def _harder(rows: Sequence[Row], entropy: EntropyMovement | None) -> Advice:
 
 
 def _pinned(rows: Sequence[Row], entropy: EntropyMovement | None) -> Advice:
-    return _method(
-        "The coefficient's ceiling is too low for this band. aent-auto has none to set.", "aent-auto"
+    return _without_settings(
+        "The coefficient's ceiling is too low for this band. aent-auto has none to set.", rows
     )
 
 
