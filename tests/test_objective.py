@@ -73,6 +73,17 @@ def test_shaped_advantages_and_edges_carry_no_gradient():
     assert not any(x.requires_grad for x in (token_advantages(method, tokens), low, high))
 
 
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_number_beside_a_tensor_becomes_a_tensor(flipped):
+    """`torch.clamp`, with which hosts and examples/own_loop.py clip, refuses one of each."""
+    wide = torch.full_like(TOKENS.logp, 0.3)
+    pair = (wide, 0.2) if flipped else (0.2, wide)
+    low, high = clip_edges(Method(name="mixed", clip=lambda tokens: pair), TOKENS)
+    clamped = torch.tensor([[0.5, 2.0], [0.5, 2.0]]).clamp(1 - low, 1 + high)
+    row = [0.7, 1.2] if flipped else [0.8, 1.3]
+    torch.testing.assert_close(clamped, torch.tensor([row, row]))
+
+
 def test_bonus_by_hand():
     """loss 1, entropies of unmasked tokens 0.5 + 1.0 + 0.25, 5 tokens in the window, coef 0.2:
     1 - 0.2 * 1.75 / 5 = 0.93; the gradient of each unmasked entropy is -0.2 / 5.

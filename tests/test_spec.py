@@ -149,8 +149,20 @@ def test_dotted_paths(tmp_path, monkeypatch):
     assert from_dotted_path("aent") is None
     with pytest.raises(InputError, match="no module 'no_such_module'"):
         from_dotted_path("no_such_module.thing")
-    with pytest.raises(InputError, match="has no 'question'"):
+    with pytest.raises(InputError, match=r"has no 'question'; the module found is .*mine_here\.py"):
         from_dotted_path("mine_here.question")
+
+
+def test_a_module_that_fails_is_not_said_to_lack_the_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_wrong.py").write_text("import math\nanswer = math.tau2\n")
+    with pytest.raises(AttributeError, match="tau2"):  # with the line, as Python shows it
+        from_dotted_path("mine_wrong.answer")
+    (tmp_path / "mine_needy.py").write_text("import no_such_package\nanswer = 42\n")
+    with pytest.raises(
+        InputError, match="'mine_needy' cannot be imported: No module named 'no_such_package'"
+    ):
+        from_dotted_path("mine_needy.answer")
 
 
 def test_flags_are_taken_out_by_name():

@@ -21,8 +21,8 @@ TASKS = {"eval-chain": "chain", "long-spell-3000": "spell-3000", "eval-spell": "
 """The evaluation tasks by their recipes."""
 MAIN = {
     BASELINE: ("plain GRPO, constant learning rate", GREY, "-"),
-    "none.linear": ("plain GRPO, learning rate decays", INK, "--"),
-    "aent-auto": ("aent-auto", BLUE, "-"),
+    "none.late-decay": ("plain GRPO, falling in the last fifth", INK, "--"),
+    "aent-auto": ("aent-auto, falling in the last fifth", BLUE, "-"),
 }
 """What the main pictures show: title, color and style."""
 OTHERS = (ORANGE, GREEN, "#E69F00", "#882255", "#999933", "#CC79A7", "#56B4E9")

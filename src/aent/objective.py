@@ -55,11 +55,17 @@ def token_advantages(method: Method, tokens: Tokens) -> Float[Tensor, "batch tok
 
 
 def clip_edges(method: Method, tokens: Tokens) -> tuple[Edge, Edge]:
-    """Return the clipping range (low, high) for [1 - low, 1 + high]: the method's, or the host's."""
+    """Return the clipping range (low, high) for [1 - low, 1 + high]: the method's, or the host's.
+
+    If the method returns a number and a tensor, both are tensors: `torch.clamp` takes no mixture.
+    """
     if method.clip is None:
         return tokens.clip
     with torch.no_grad():
-        return checked_edges(_name("clip", method), method.clip(tokens), tokens.mask.shape)
+        low, high = checked_edges(_name("clip", method), method.clip(tokens), tokens.mask.shape)
+    if isinstance(low, Tensor) == isinstance(high, Tensor):
+        return low, high
+    return torch.as_tensor(low).to(tokens.logp), torch.as_tensor(high).to(tokens.logp)
 
 
 def with_terms(

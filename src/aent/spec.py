@@ -256,7 +256,7 @@ def from_dotted_path(path: str) -> Any:
     Modules in the current folder are found too, as ``python script.py`` would find them.
 
     Raises:
-        InputError: if the module or the attribute does not exist.
+        InputError: if the module or the attribute does not exist, or the module needs one that does not.
     """
     module, dot, attribute = path.rpartition(".")
     if not dot or not all(part.isidentifier() for part in path.split(".")):
@@ -267,9 +267,13 @@ def from_dotted_path(path: str) -> Any:
     if module not in sys.modules and not _exists(module):
         raise InputError(f"{path!r}: there is no module {module!r}; is it installed, or in this folder?")
     try:
-        return getattr(import_module(module), attribute)
-    except AttributeError:
-        raise InputError(f"{path!r}: module {module!r} has no {attribute!r}") from None
+        loaded = import_module(module)
+    except ImportError as error:  # of something that the module itself imports
+        raise InputError(f"{path!r}: module {module!r} cannot be imported: {error}") from error
+    if not hasattr(loaded, attribute):
+        where = getattr(loaded, "__file__", None) or "a built-in module"
+        raise InputError(f"{path!r}: module {module!r} has no {attribute!r}; the module found is {where}")
+    return getattr(loaded, attribute)
 
 
 def _exists(module: str) -> bool:

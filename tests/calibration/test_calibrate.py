@@ -32,6 +32,16 @@ def test_options_whose_coefficients_have_another_unit_are_refused(flags, fits):
             check_options(run)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("min_p", "0.1"), ("repetition_penalty", "1.2"), ("generation_kwargs", '{"epsilon_cutoff": 0.1}')],
+)
+def test_options_that_draw_other_completions_are_refused(name, value):
+    run = prepare(read_request(["countdown", f"--{name}", value]))
+    with pytest.raises(InputError, match=rf"^{name}=.*Leave {name} out, or use --method aent-auto"):
+        check_options(run)
+
+
 def test_nothing_is_sampled_for_a_mistake_in_the_arguments(workplace):
     (workplace / "there.yaml").write_text("")
     for arguments, message in (

@@ -18,6 +18,12 @@ def test_every_recipe_has_a_command(recipe, capsys):
     assert "# not carried over: task" in printed
 
 
+def test_help_may_follow_the_recipe(capsys):
+    """It printed the hundred options of TRL."""
+    assert main(["export", "verl", "gsm8k", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: aent export verl RECIPE")
+
+
 def test_flags_win_over_the_recipe(capsys):
     flags = ["--method", "siren", "--learning_rate", "3e-6", "--data", "/d"]
     assert main(["export", "verl", "gsm8k", *flags]) == 0

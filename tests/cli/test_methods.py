@@ -36,6 +36,11 @@ def test_one_is_printed_in_full(capsys):
         assert part in printed
 
 
+def test_a_second_name_is_refused():
+    with pytest.raises(InputError, match="takes one NAME or none, got 2: none, aent"):
+        methods(["none", "aent"])
+
+
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(InputError, match=r"unknown method 'sirem'\. Did you mean 'siren'"):
         methods(["sirem"])

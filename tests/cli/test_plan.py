@@ -15,6 +15,12 @@ def test_the_papers_first_setting(capsys):
     assert "l40s" not in shown
 
 
+def test_help_may_follow_the_recipe(capsys):
+    """It printed the hundred options of TRL."""
+    assert main(["plan", "gsm8k", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: aent plan RECIPE")
+
+
 def test_another_number_of_gpus_comes_with_its_flags(capsys):
     assert main(["plan", "paper-openr1", "--gpus", "16", "--vllm_mode", "server", "--server_gpus", "8"]) == 0
     shown = capsys.readouterr().out

@@ -33,6 +33,12 @@ def test_logs_made_elsewhere_are_shown_beside_a_run_and_exported(make_run, workp
     assert "<title>alone.csv" in Path("report.html").read_text()
 
 
+def test_a_run_that_is_given_twice_is_one_seed(make_run, workplace):
+    make_run("one")
+    assert main(["report", "one", "./one", str(workplace / "one"), "--output", "one.html"]) == 0
+    assert "over seeds" not in Path("one.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

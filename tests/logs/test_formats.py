@@ -104,3 +104,10 @@ def test_the_console_of_verl_among_other_lines():
 def test_what_python_cannot_hold_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         rows_of_json(text)
+
+
+def test_the_name_of_a_data_set_may_hold_blanks_and_brackets():
+    """verl puts the validation in front of the step's other metrics."""
+    text = "step:5 - val-core/word problems (easy)/acc/mean@1:0.5 - actor/entropy:0.25 [repeated 2x]\n"
+    row = {"step": "5", "val-core/word problems (easy)/acc/mean@1": "0.5", "actor/entropy": "0.25"}
+    assert rows_of_console(text) == [row]

@@ -33,6 +33,21 @@ def test_training_steps_are_preferred_to_wandbs_count_of_calls():
     assert step_name(["reward"]) is None
 
 
+def test_a_row_with_another_count_has_the_step_that_was_logged_beside_that_count():
+    """One metric a row, as TensorBoard and trackio keep them; wandb's rows without a step stay out."""
+    rows = [
+        {"step": 0, "train/entropy": 0.9},
+        {"step": 0, "train/global_step": 10},
+        {"step": 1, "train/global_step": "20"},
+        {"step": "1", "train/entropy": 0.8},
+        {"step": 2, "train/entropy": 0.7},
+    ]
+    assert normalized(rows, "train/global_step") == [
+        {"step": 10, "entropy": 0.9},
+        {"step": 20, "entropy": 0.8},
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "number"), [("3e-4", 3e-4), (2, 2.0), ("", None), (True, None), ([], None)]
 )

@@ -56,6 +56,22 @@ def test_file_log_and_console_of_verl_agree(run, tmp_path):
     }
 
 
+def test_verls_event_files_are_read(run, tmp_path):
+    """verl logs the step as one more scalar, and an event file has every scalar by itself."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install -e '.[dev]'")
+    from torch.utils.tensorboard import SummaryWriter
+
+    rows = [as_verl(row) for row in run("falling")]
+    with SummaryWriter(str(tmp_path)) as writer:
+        for row in rows:
+            for name, value in row.items():
+                writer.add_scalar(name, value, row["training/global_step"])
+    log = read_log(tmp_path)
+    assert (log.kind, log.host) == ("TensorBoard", "verl")
+    assert [row["step"] for row in log.rows] == [row["training/global_step"] for row in rows]
+    assert [row["entropy"] for row in log.rows] == pytest.approx([row["actor/entropy"] for row in rows])
+
+
 def test_of_a_folder_of_checkpoints_the_newest_state_counts(run, state, tmp_path):
     state(run("steady")[:5], "checkpoint-9")
     newest = state(run("steady"), "checkpoint-10")

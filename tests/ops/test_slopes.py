@@ -69,6 +69,16 @@ def test_a_certain_token_has_no_slope():
     assert entropy_slopes(hidden, weight, targets) == EntropySlopes(*(torch.zeros(1) for _ in range(3)))
 
 
+def test_under_autocast_the_weight_may_have_another_dtype():
+    """As in `linear_token_stats`; a product of what bfloat16 holds is exact in float32 here."""
+    hidden, weight, bias, targets = (x.bfloat16() if x.is_floating_point() else x for x in make())
+    whole = entropy_slopes(hidden.float(), weight.float(), targets, bias=bias.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = entropy_slopes(hidden, weight.float(), targets, bias=bias.float())
+    for x, y in zip(mixed, whole, strict=True):
+        torch.testing.assert_close(x, y)
+
+
 def test_no_rows_have_no_slopes():
     hidden, weight, _, targets = make()
     made = entropy_slopes(hidden[:0], weight, targets[:0], subset=TopP(mass=0.8))

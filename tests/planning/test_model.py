@@ -32,6 +32,14 @@ def test_the_adapter_is_the_one_that_peft_makes(tiny, shape):
     assert count(Qwen2Config(**shape), 3, targets).adapter == trained
 
 
+def test_an_adapter_of_no_layer_is_refused(shape):
+    """Without it the plan would be that of full training."""
+    with pytest.raises(
+        InputError, match=r"qwen2 model has no linear layer .* in qkv_proj, .*--lora_target_modules"
+    ):
+        count(Qwen2Config(**shape), 3, ("qkv_proj",))
+
+
 def test_cache_of_a_token_is_keys_and_values_in_bfloat16(tiny):
     model, sizes = tiny()
     cache = model.to(torch.bfloat16)(

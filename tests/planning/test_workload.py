@@ -1,6 +1,8 @@
 import pytest
 
 from aent.errors import InputError
+from aent.planning.memory import states
+from aent.planning.timing import scoring_flops
 
 
 def test_batches_stay_on_another_number_of_gpus(planned):
@@ -20,6 +22,9 @@ def test_what_a_recipe_may_ask_that_the_estimate_does_not_know(planned):
     for argv, name, said in (
         (["--algorithm", "ppo", "--num_generations", "1"], "gsm8k", "critic"),
         ([], "countdown", "makes its own policy"),
+        (["--load_in_4bit", "true"], "gsm8k-lora", "load_in_4bit=True changes the memory.*knows only False"),
+        (["--optim", "adamw_bnb_8bit"], "gsm8k", "optim=adamw_bnb_8bit.*adamw_torch_fused or adamw_torch;"),
+        (["--vllm_tensor_parallel_size", "2"], "paper-math", "vllm_tensor_parallel_size=2"),
         (["--max_steps", "-1"], "gsm8k", "max_steps"),
     ):
         with pytest.raises(InputError, match=said):
@@ -51,3 +56,17 @@ def test_gpus_of_a_server_need_a_server(planned, name, generator):
         planned(name=name, server_gpus=4)
     served = planned("--use_vllm", "--vllm_mode", "server", name=name, server_gpus=4).work
     assert (served.generator, served.server_gpus) == ("server", 4)
+
+
+def test_rloo_always_scores_its_rollouts(planned):
+    """It has a ratio even where rollouts serve one step; TRL's GRPO then takes the one of the update."""
+    flags = ("--beta", "0", "--use_vllm", "--vllm_mode", "server")
+    assert planned("--algorithm", "rloo", *flags, name="gsm8k").work.scored
+    assert not planned(*flags, "--vllm_importance_sampling_correction", "false", name="gsm8k").work.scored
+
+
+def test_the_reference_of_an_adapter_takes_time_but_no_memory(planned):
+    alone, beside = (planned("--beta", beta, name="gsm8k-lora") for beta in ("0", "0.1"))
+    assert scoring_flops(beside.sizes, beside.work) > scoring_flops(alone.sizes, alone.work)
+    assert states(beside.sizes, beside.work) == states(alone.sizes, alone.work)
+    assert "reference model" in states(planned("--beta", "0.1").sizes, planned("--beta", "0.1").work)

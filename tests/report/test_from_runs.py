@@ -1,10 +1,13 @@
 """What a report takes from run folders."""
 
+from pathlib import Path
+
 import pytest
 
 from aent.errors import InputError
 from aent.evaluation import changes, load_results
 from aent.report.from_runs import content_of_runs
+from aent.runs.folder import RunFolder
 from aent.runs.read import StoredRun
 
 
@@ -37,6 +40,36 @@ def test_runs_that_differ_in_the_seed_are_one_line(make_run):
     assert found.facts["Seeds"] == "3, 4"
     assert found.notes == []
     assert list(found.configs) == [f"{name}/config.yaml" for name in "abcd"]
+
+
+def test_a_setting_that_only_one_run_has_makes_a_line_of_its_own(make_run):
+    """Each pair had one label, and the second run took the place of the first."""
+    runs = make_run("a"), make_run("b", arguments={"low": None})
+    (section,) = content(*runs).sections
+    assert [line.label for line in section.lines] == ["none", "none, low None"]
+    rates = {"trainer": {"learning_rate": 0.001}}, {"policy": {"learning_rate": 0.001}}
+    (section,) = content(*(make_run(f"rate-{at}", **rate) for at, rate in enumerate(rates))).sections
+    assert [line.label for line in section.lines] == [
+        "none, policy None, trainer.learning_rate 0.001",
+        "none, policy.learning_rate 0.001",
+    ]
+
+
+def test_folders_of_one_name_are_told_apart(make_run, monkeypatch):
+    """Their rows had one name in logged.csv, and one of the recipes was left out."""
+    found = content(make_run("s3/run", seed=3), make_run("s4/run", seed=4))
+    assert list(found.configs) == ["s3/run/config.yaml", "s4/run/config.yaml"]
+    assert [seed.name for seed in found.sections[0].lines[0].seeds] == ["s3/run", "s4/run"]
+    monkeypatch.chdir(make_run("here").path)
+    assert list(content(RunFolder(Path())).configs) == ["here/config.yaml"]
+
+
+def test_a_seed_that_is_there_twice_is_said(make_run):
+    one, two, other = make_run("a"), make_run("b"), make_run("c", seed=4)
+    (note,) = content(one, two, other).notes
+    assert note.startswith("a, b have the same settings and seed 3 but count as 2 seeds here")
+    (note,) = content(one, make_run("stopped", finished=False)).notes  # which no line shows
+    assert note.startswith("stopped is not finished")
 
 
 def test_algorithms_have_sections_of_their_own(make_run):
@@ -80,11 +113,11 @@ def test_intervals_cover_the_seeds_that_were_evaluated(make_run):
 
 
 def test_an_unfinished_run_says_how_to_resume_it(make_run):
-    run = make_run("run", finished=False)
+    run = make_run("my run", finished=False)
     (note,) = content(run).notes
     assert note == (
-        "run is not finished: step 40 of 40. The page shows what exists so far; resume it with "
-        f"aent train --resume {run.path}"
+        "my run is not finished: step 40 of 40. The page shows what exists so far; resume it with "
+        f"aent train --resume '{run.path}'"
     )
 
 

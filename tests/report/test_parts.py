@@ -30,8 +30,11 @@ def test_policies_without_tokens_have_no_side(make_run):
 
 def test_unfinished_runs_are_left_out_of_a_line_with_finished_ones(make_run):
     half = make_run("half", finished=False, rows=[{"step": 10, "reward": 0.5}])
-    assert len(line("none", read(half)).seeds[0].rows) == 1
-    assert [len(seed.rows) for seed in line("none", read(make_run("whole", seed=4), half)).seeds] == [4]
+    whole = make_run("whole", seed=4)
+    names = {half.path: "half", whole.path: "whole"}
+    assert len(line("none", read(half), names).seeds[0].rows) == 1
+    (seed,) = line("none", read(whole, half), names).seeds
+    assert (seed.name, len(seed.rows)) == ("whole", 4)
 
 
 def test_facts_are_what_all_runs_share(make_run):

@@ -59,6 +59,27 @@ def test_entrants_by_name_and_from_a_file(tmp_path):
     }
 
 
+def test_flags_from_a_file_are_those_that_would_be_typed(tmp_path):
+    file = tmp_path / "methods.yaml"
+    file.write_text(
+        "a:\n  method: none\n  flags:\n    evaluation: null\n    lora_target_modules: [q_proj, v_proj]\n"
+        "    task: {name: chain, steps: null}\n    task.mod: [7, 11]\n"
+    )
+    assert load_entrants(str(file))["a"].flags == (
+        "--evaluation", "null", "--lora_target_modules", "q_proj", "v_proj",
+        "--task", '{"name": "chain", "steps": null}', "--task.mod", "[7, 11]",
+    )  # fmt: skip
+
+
+def test_every_run_has_a_folder_of_its_own_inside_the_comparisons():
+    plain = Entrant(method="none")
+    for label in ("/tmp/mine", "../mine", ""):
+        with pytest.raises(InputError, match="names run folders, so it needs a letter and takes no slash"):
+            comparison(entrants={label: plain}, baseline=label)
+    with pytest.raises(InputError, match="two runs would share the folder plain-dr-grpo-3"):
+        comparison(entrants={"plain": plain, "plain-dr": plain}, algorithms=("grpo", "dr-grpo"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from aent.errors import InputError
-from aent.training.checks import check_length, check_numbers, check_packages
+from aent.training.checks import check_length, check_numbers, check_packages, check_resumable
 from aent.training.prepare import prepare, read_request
 
 
@@ -49,6 +49,14 @@ def test_a_run_without_a_step_is_refused():
     check_length(sized(num_train_epochs=0), prompts=4)  # max_steps count
     with pytest.raises(InputError, match=r"num_train_epochs=0 trains nothing"):
         check_length(sized(max_steps=-1, num_train_epochs=0), prompts=4)
+
+
+def test_checkpoints_that_cannot_be_resumed_from_are_refused():
+    check_resumable(SimpleNamespace(save_only_model=False))
+    with pytest.raises(InputError, match="save_only_model=True leaves the optimizer"):
+        check_resumable(SimpleNamespace(save_only_model=True))
+    with pytest.raises(InputError, match="save_only_model"):
+        prepare(read_request(["--save_only_model", "true"]))
 
 
 def test_the_number_of_problems_is_that_of_the_task(workplace):

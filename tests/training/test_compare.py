@@ -1,6 +1,7 @@
 """A comparison from its command line to its table."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,17 @@ def test_mistakes_are_found_before_the_folder_exists(workplace, policy):
     for flags, message in ((("--max_steps", "0"), "max_steps=0"), (("--temprature", "1"), "unknown flag")):
         with pytest.raises(InputError, match=message):
             compare(comparison(policy, *flags), Path("compared"), Console())
+    assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["--task.numbers", "--evaluation.samples"])
+def test_runs_that_would_not_be_measured_alike_are_refused(flag, workplace, policy):
+    """Their answers are to other problems, or drawn otherwise, and were paired all the same."""
+    asked = comparison(policy)
+    entrants = {**asked.entrants, "other": Entrant(method="none", flags=(flag, "4"))}
+    what = flag.removeprefix("--").partition(".")[0]
+    with pytest.raises(InputError, match=f"none-grpo-3 and other-grpo-3 differ in {what}"):
+        compare(replace(asked, entrants=entrants), Path("compared"), Console())
     assert list(workplace.iterdir()) == []
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from aent.cli.main import main
 from aent.runs.folder import RunFolder
+from aent.training.run import Run
 
 SHORT = ["--per_device_train_batch_size", "32", "--num_generations", "8", "--logging_steps", "1",
          "--evaluation.problems", "8", "--evaluation.samples", "4"]  # fmt: skip
@@ -47,6 +48,45 @@ def test_ppo_goes_on_after_an_interruption_as_if_nothing_had_happened(workplace,
 
 
 TINY = [*SHORT[:6], "--evaluation", "null", "--max_steps", "2"]
+
+
+def test_a_relative_model_is_looked_for_in_the_folder_where_the_run_started(
+    workplace, policy, capsys, monkeypatch
+):
+    """The message was about the connection to a hub."""
+    shutil.copytree(policy, "start")
+    argv = ["train", "--model_name_or_path", "start", *TINY, "--output_dir", "run"]
+    with monkeypatch.context() as patched:
+        patched.setattr("aent.training.run.Run._train", interrupted)
+        assert main(argv) == 130
+    elsewhere = workplace / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["train", "--resume", "../run"]) == 1
+    assert "If 'start' is a folder, resume the run where it was started" in capsys.readouterr().err
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_signal_while_the_policy_is_written_stops_the_run(workplace, policy, capsys, monkeypatch):
+    """It was taken for one during a step, of which no more comes, and the evaluation began."""
+    save = Run._save
+
+    def saved(self, trainer, folder):
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(self, trainer, folder)
+
+    argv = ["train", "--model_name_or_path", str(policy), *SHORT, "--max_steps", "1", "--output_dir", "run"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "_save", saved)
+        assert main(argv) == 130
+    assert "interrupted; what was done is kept" in capsys.readouterr().out
+    assert Path("run/policy/config.json").exists()
+    assert not Path("run/after").exists()
+    assert main(["train", "--resume", "run"]) == 0
+    assert Path("run/after/results.json").exists()
 
 
 def test_a_run_that_is_going_on_is_not_resumed_beside_itself(workplace, policy, capsys):

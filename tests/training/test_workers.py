@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import pytest
 
@@ -21,6 +22,11 @@ if "waits" in words:
     signal.signal(signal.SIGINT, lambda *_: (print("stopped", flush=True), sys.exit(130)))
     pathlib.Path("waiting").write_text("")
     time.sleep(60)
+if "stubborn" in words:
+    signal.signal(signal.SIGINT, lambda *_: print("still in its step", flush=True))
+    pathlib.Path("waiting").write_text("")
+    for _ in range(600):
+        time.sleep(0.1)
 """
 
 
@@ -98,3 +104,66 @@ def test_a_signal_reaches_every_run_and_no_other_is_started(folder, workplace, n
     assert signal.getsignal(number) == before
     assert folder.log(compared.jobs[0]).read_text().splitlines()[-1] == "stopped"
     assert not folder.log(compared.jobs[1]).exists()
+
+
+def test_a_second_signal_does_not_wait_for_the_step(folder, workplace):
+    compared = comparison("stubborn")
+    workers = Workers(compared, folder, count=1)
+    (job,) = compared.jobs
+
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        while "still in its step" not in folder.log(job).read_text():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def tick():
+        if (workplace / "waiting").exists():
+            (workplace / "waiting").unlink()
+            threading.Thread(target=twice).start()
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        workers.run(compared.jobs, tick)
+    while workers.running:
+        time.sleep(0.05)
+    assert time.monotonic() - start < 30  # the step takes 60 seconds
+    assert workers.failed == {job: -signal.SIGKILL}
+
+
+def test_two_signals_in_a_row_reach_every_run(folder, workplace):
+    """The second one came before the first was passed on, and the comparison waited for all its runs."""
+    compared = comparison("waits", seeds=(0, 1))
+    workers = Workers(compared, folder, count=1)
+
+    def tick():
+        if (workplace / "waiting").exists():
+            (workplace / "waiting").unlink()
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        workers.run(compared.jobs, tick)
+    assert time.monotonic() - start < 30  # the run takes 60 seconds
+    assert not folder.log(compared.jobs[1]).exists()
+
+
+def test_a_signal_while_a_process_starts_reaches_it(folder, monkeypatch):
+    """It was started all the same, and the comparison waited for the whole run."""
+    compared = comparison("waits")
+    workers = Workers(compared, folder, count=1)
+    popen, stops = module.subprocess.Popen, []
+
+    def started(*args, **options):
+        process = popen(*args, **options)
+        stops.append(threading.Thread(target=workers._stop))
+        stops[0].start()
+        stops[0].join(0.5)  # where nothing holds it up, it is done before the process is known
+        return process
+
+    monkeypatch.setattr(module.subprocess, "Popen", started)
+    start = time.monotonic()
+    workers.run(compared.jobs, lambda: None)
+    stops[0].join()
+    assert time.monotonic() - start < 30

@@ -148,6 +148,31 @@ def test_evaluation_measures_the_critic_and_leaves_it_alone(ppo, prompts):
     assert metrics["eval_ppo/explained_variance"] <= 1
 
 
+def test_the_table_of_completions_holds_the_critics_advantages(ppo, prompts):
+    """The table has room for 16 completions, 8 are evaluated at a time. A critic that says 0 makes rewards
+    the advantages."""
+    changes = {"per_device_eval_batch_size": 8, "log_completions": True, "whiten": False, "lam": 1.0}
+    trainer = ppo(**changes, host={"eval_dataset": prompts.select(range(3))})
+    for evaluated in (1, 3):
+        trainer.evaluate(prompts.select(range(evaluated)))
+        rewards = list(trainer._logs["rewards"]["low_tokens"])
+        assert len(set(rewards)) > 1
+        assert list(trainer._logs["advantages"]) == pytest.approx(rewards)
+
+
+def test_a_critic_of_its_own_checkpoints_its_activations(ppo, make_model, tmp_path):
+    """A loaded policy, unlike one made from a configuration, is in evaluation mode, where no layer does."""
+    make_model(attention_dropout=0.5).save_pretrained(tmp_path / "policy")
+    trainer = ppo(model=str(tmp_path / "policy"), gradient_checkpointing=True)
+    randomise_head(trainer)
+    inputs = rollout(trainer, 16)
+    assert torch.equal(trainer._read(inputs), trainer._read(inputs))
+    calls = []
+    trainer.critic.body.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
+    trainer._read(inputs).sum().backward()
+    assert len(calls) == 2  # in the forward pass, and again in the backward pass
+
+
 def test_a_methods_rewards_come_before_the_critic(ppo):
     """Rewards doubled by the method give doubled returns."""
     seen = []

@@ -1,6 +1,10 @@
 """Reward functions that return something else than rewards."""
 
+import asyncio
+from functools import partial
+
 import pytest
+from trl.trainer.utils import get_callable_name, is_async_callable
 
 from aent import InputError
 from aent.trl import AEntGRPOConfig, AEntGRPOTrainer
@@ -42,3 +46,24 @@ def test_an_error_that_the_reward_words_itself_is_left_alone():
 
     with pytest.raises(InputError, match=r"^the column 'answer' is missing$"):
         checked_reward(worded)(completions=["a"])
+
+
+class Late:
+    async def __call__(self, completions, **_):
+        return [0.5] * len(completions)
+
+
+def test_an_object_that_is_called_asynchronously_is_awaited():
+    reward = checked_reward(Late())
+    assert is_async_callable(reward)
+    assert asyncio.run(reward(completions=["a", "b"])) == [0.5, 0.5]
+
+
+def test_a_reward_has_the_name_that_trl_gives_it():
+    """The name is that of its metrics, so that two partial functions must not share one."""
+
+    def length(completions, unit, **_):
+        return [len(c) / unit for c in completions]
+
+    for reward in (partial(length, unit=2), partial(partial(length), unit=4), Late(), partial(Late())):
+        assert get_callable_name(checked_reward(reward)) == get_callable_name(reward) != "partial"

@@ -8,7 +8,14 @@ import tiny
 import torch
 from stepping import logged, rollout, weights
 
-from aent.trl import AEntGRPOConfig, AEntGRPOTrainer, AEntRLOOConfig, AEntRLOOTrainer
+from aent.trl import (
+    AEntGRPOConfig,
+    AEntGRPOTrainer,
+    AEntPPOConfig,
+    AEntPPOTrainer,
+    AEntRLOOConfig,
+    AEntRLOOTrainer,
+)
 from aent.trl.rollouts import filled
 
 
@@ -69,6 +76,34 @@ def test_resuming_within_a_batch_of_rollouts_gives_the_same_run(
     for key in ("aent/coef", "loss", "reward"):
         assert logged(resumed, key) == logged(whole, key)
     assert torch.equal(weights(resumed), weights(whole))
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [(AEntGRPOTrainer, AEntGRPOConfig), (AEntPPOTrainer, AEntPPOConfig)],
+    ids=["grpo", "ppo"],
+)
+def test_without_a_method_it_resumes_within_a_batch_too(kind, config, build, options, tmp_path):
+    options |= {"num_iterations": 2, "max_steps": 4, "save_strategy": "steps", "save_steps": 1}
+    whole = build(kind, config, options, method="none")
+    whole.train()
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(Path(options["output_dir"]) / "checkpoint-1", elsewhere / "checkpoint-1")
+    resumed = build(kind, config, options | {"output_dir": str(elsewhere)}, method="none")
+    resumed.train(resume_from_checkpoint=str(elsewhere / "checkpoint-1"))
+    assert logged(resumed, "reward") == logged(whole, "reward")
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_rollouts_cut_into_other_micro_batches_are_generated_anew(build, options):
+    """The checkpoint holds 2 micro-batches of 8, and was written after the third of 4 steps on them."""
+    options |= {"steps_per_generation": 2, "num_iterations": 2, "per_device_train_batch_size": 8}
+    options |= {"max_steps": 3, "save_strategy": "steps", "save_steps": 3}
+    build(AEntGRPOTrainer, AEntGRPOConfig, options, method=tiny.MOVING).train()
+    options |= {"steps_per_generation": 4, "num_generations": 4, "max_steps": 4}
+    resumed = build(AEntGRPOTrainer, AEntGRPOConfig, options, method=tiny.MOVING)
+    resumed.train(resume_from_checkpoint=True)
+    assert len(resumed._buffered_inputs) == 4
 
 
 def test_rollouts_are_stored_only_while_steps_on_them_are_left(build, options):

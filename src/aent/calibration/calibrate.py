@@ -32,6 +32,8 @@ reading the weights, and a larger batch reads them less often."""
 ALGORITHMS = ("grpo", "cispo")
 MEANS = ("dapo", "bnpo", "cispo")
 """Loss types that weigh every token of a batch alike."""
+DRAWN_WITHOUT = {"min_p": None, "repetition_penalty": 1.0, "generation_kwargs": None}
+"""Options of TRL that rollouts for a calibration are drawn without, and their values there."""
 
 
 def calibrate(
@@ -77,10 +79,11 @@ def calibrate(
 
 
 def check_options(run: Run) -> None:
-    """Check that the coefficients will have the unit of the training that is measured.
+    """Check that the coefficients will have the unit, and the completions, of the training that is measured.
 
     Raises:
-        InputError: for an algorithm or options that weigh tokens or completions differently.
+        InputError: for an algorithm or options that weigh tokens or completions differently, or that draw
+            others.
     """
     allowed = {"loss_type": MEANS, "scale_rewards": ("group",), "mask_truncated_completions": (False,)}
     if run.recipe.algorithm not in ALGORITHMS or any(
@@ -92,6 +95,13 @@ def check_options(run: Run) -> None:
             "and these options the coefficients would have another unit. Use --method aent-auto, which needs "
             "no calibration"
         )
+    for name, usual in DRAWN_WITHOUT.items():
+        if (value := getattr(run.args, name)) != usual:
+            raise InputError(
+                f"{name}={value} changes which completions the training draws, and calibrate does not draw "
+                f"them so: it knows temperature, top_p and top_k. Leave {name} out, or use --method "
+                "aent-auto, which needs no calibration"
+            )
 
 
 def measure(run: Run, prompts: int, samples: int, console: Console) -> dict[str, Reading]:

@@ -28,9 +28,10 @@ def main(argv: Sequence[str]) -> int:
     if argv[0] not in TARGETS:
         raise unknown("target", argv[0], TARGETS)
     own, rest = take_flags(argv[1:], ("gpus", "data"))
-    if not rest or rest[0].startswith("-"):
+    asked = "-h" in rest or "--help" in rest
+    if not rest or asked or rest[0].startswith("-"):
         print(HELP, end="")
-        return 0 if "-h" in rest or "--help" in rest else 2
+        return 0 if asked else 2
     gpus = whole_number("--gpus", own["gpus"]) if "gpus" in own else 1
     from aent.training.prepare import read_request
     from aent.verl.export import export

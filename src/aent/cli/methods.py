@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aent.errors import unknown
+from aent.errors import InputError, unknown
 from aent.methods.catalog import REQUIRED, Entry, entry, factories
 
 HELP = "usage: aent methods [NAME]\n\nList the methods; with a NAME, its formula, defaults, source and code."
@@ -27,6 +27,8 @@ def main(argv: Sequence[str]) -> int:
     if "-h" in argv or "--help" in argv:
         print(HELP)
         return 0
+    if len(argv) > 1:
+        raise InputError(f"aent methods takes one NAME or none, got {len(argv)}: {', '.join(argv)}")
     console = Console()
     if argv:
         _print_one(console, argv[0])

@@ -24,9 +24,10 @@ for the recipes' own models nothing is downloaded.
 
 def main(argv: Sequence[str]) -> int:
     """Print the estimate."""
-    if not argv or argv[0] in ("-h", "--help") or argv[0].startswith("-"):
+    asked = "-h" in argv or "--help" in argv
+    if not argv or asked or argv[0].startswith("-"):
         print(HELP, end="")
-        return 0 if "-h" in argv or "--help" in argv else 2
+        return 0 if asked else 2
     own, rest = take_flags(argv, OWN)
     numbers = {name: whole_number(f"--{name}", own[name]) for name in OWN[1:] if name in own}
     from aent.planning.estimate import cards, plan

@@ -40,7 +40,8 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(
             "no run is given: aent report RUN..., for instance aent report runs/countdown-aent-001"
         )
-    paths = list(dict.fromkeys(Path(word) for word in words))
+    # A run that is given twice, in two spellings, would count as two seeds
+    paths = list({Path(word).resolve(): Path(word) for word in words}.values())
     output = Path(own.get("output", paths[0] / REPORT if is_ours(paths) else REPORT))
     if output.is_dir():
         raise InputError(f"--output {output} is a folder; give a file, for instance {output / REPORT}")

@@ -12,9 +12,10 @@ from aent.errors import InputError
 Raw = Mapping[str, Any]
 """A row under the names of its host."""
 
-_CONSOLE = re.compile(r"\bstep:(\d+)((?: - [\w/@.\-]+:\S+)+)")
-"""A step in verl's console: ``step:3 - actor/entropy:0.42 - ...``, whatever Ray prints in front of it."""
-_PAIR = re.compile(r" - ([\w/@.\-]+):(\S+)")
+_CONSOLE = re.compile(r"\bstep:(\d+)((?: - [^:\n]+:\S+)+)")
+"""A step in verl's console: ``step:3 - actor/entropy:0.42 - ...``, whatever Ray prints in front of it. Names
+hold those of data sets, which may have blanks and brackets."""
+_PAIR = re.compile(r" - ([^:\n]+):(\S+)")
 _NUMPY = re.compile(r"np\.\w+\((.+)\)")
 """How numpy 2 prints a scalar: ``np.float64(0.42)``."""
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")

@@ -46,13 +46,14 @@ def step_name(keys: Sequence[str]) -> str | None:
 def normalized(rows: Sequence[Mapping[str, Any]], step: str) -> list[Row]:
     """Return one row per step, in order, with numbers only and under TRL's names.
 
-    Rows of the same step are merged; what was logged last counts. Rows without a step, and quantities that
-    `NAMES` does not know, are left out.
+    Rows of the same step are merged; what was logged last counts. Rows whose step is not known, and
+    quantities that `NAMES` does not know, are left out.
     """
+    numbers = _numbers(rows, step)
     by_step: dict[float, dict[str, Any]] = {}
     for row in rows:
-        number = as_number(row.get(step))
-        if number is not None and isfinite(number):
+        number = next((numbers[place] for place in _places(row) if place in numbers), None)
+        if number is not None:
             bare = {key.removeprefix("train/"): value for key, value in row.items()}
             by_step.setdefault(number, {}).update({k: v for k, v in bare.items() if as_number(v) is not None})
     merged = []
@@ -62,6 +63,26 @@ def normalized(rows: Sequence[Mapping[str, Any]], step: str) -> list[Row]:
         if quantities:
             merged.append({"step": number, **quantities})
     return merged
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]], step: str) -> dict[tuple[str, float], float]:
+    """Return the step that belongs to each number under any name of the step.
+
+    Where every value is a row of its own (TensorBoard, trackio), the step is logged as one more metric: the
+    row that holds it says which step the others with the same count belong to.
+    """
+    numbers = {}
+    for row in rows:
+        number = as_number(row.get(step))
+        if number is not None and isfinite(number):
+            numbers |= dict.fromkeys(_places(row), number)
+    return numbers
+
+
+def _places(row: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the numbers of a row under the names of the step, the most reliable first."""
+    given = ((name, as_number(row[name])) for name in STEPS if name in row)
+    return [(name, number) for name, number in given if number is not None]
 
 
 def as_number(value: Any) -> float | None:

@@ -73,15 +73,16 @@ def entropy_slopes(
     head = Head(statistics_dtype(hidden), temperature, softcap)
     stride = max(1, -(-len(hidden) // MOST))
     slopes = hidden.new_zeros(3, len(hidden), dtype=head.dtype)
-    with gather(), no_autocast(hidden):
-        require_head(hidden, weight, bias)
+    with gather():
+        require_head(hidden, weight, bias)  # under autocast, whose dtypes may differ
         require_targets(targets, "hidden", hidden, vocab=len(weight))
-        h, w, b = head.cast(hidden[::stride], weight, bias)
-        step = max(1, min(len(h), max(CHUNK_ROWS, CHUNK // len(w))))
-        buffer = h.new_empty(step, len(w))
-        for rows in slices(len(h), step):
-            z = head.logits_(buffer[: rows.stop - rows.start], h[rows], w, b)
-            slopes[:, ::stride][:, rows] = _sums(z, head.scale_(z), targets[::stride][rows], subset)
+        with no_autocast(hidden):
+            h, w, b = head.cast(hidden[::stride], weight, bias)
+            step = max(1, min(len(h), max(CHUNK_ROWS, CHUNK // len(w))))
+            buffer = h.new_empty(step, len(w))
+            for rows in slices(len(h), step):
+                z = head.logits_(buffer[: rows.stop - rows.start], h[rows], w, b)
+                slopes[:, ::stride][:, rows] = _sums(z, head.scale_(z), targets[::stride][rows], subset)
     return EntropySlopes(*slopes)
 
 

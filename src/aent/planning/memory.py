@@ -22,7 +22,7 @@ def states(sizes: Sizes, work: Workload) -> dict[str, float]:
         "weights": (trained + frozen) * work.weight_bytes / work.gpus,
         "optimizer": 2 * trained * work.weight_bytes / work.gpus,
     }
-    if work.reference:
+    if work.reference and not sizes.adapter:
         items["reference model"] = sizes.parameters * work.weight_bytes / work.gpus
     return items
 

@@ -89,7 +89,8 @@ def count(config: Any, rank: int = 0, targets: tuple[str, ...] = ()) -> Sizes:
         targets: the linear layers with an adapter, by the ends of their names.
 
     Raises:
-        InputError: for a model that is not a dense decoder with a linear output layer.
+        InputError: for a model that is not a dense decoder with a linear output layer, or that has none of
+            the layers with an adapter.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -108,15 +109,19 @@ def count(config: Any, rank: int = 0, targets: tuple[str, ...] = ()) -> Sizes:
         ) from error
     head, inputs = model.get_output_embeddings().weight, model.get_input_embeddings().weight
     linear = {n: m for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Linear)}
+    adapted = [m for n, m in linear.items() if rank and n.endswith(targets)]
+    if rank and not adapted:
+        raise InputError(
+            f"a {kind} model has no linear layer whose name ends in {' or '.join(targets)}, so the size of "
+            "the adapter is unknown; give --lora_target_modules, for instance all-linear"
+        )
     width = getattr(config, "head_dim", None) or hidden // heads
     return Sizes(
         parameters=model.num_parameters(),
         layer=sum(m.weight.numel() for m in linear.values()) // layers,
         head=head.numel(),
         embeddings=inputs.numel() + (0 if head is inputs else head.numel()),
-        adapter=sum(
-            rank * (m.in_features + m.out_features) for n, m in linear.items() if rank and n.endswith(targets)
-        ),
+        adapter=sum(rank * (m.in_features + m.out_features) for m in adapted),
         layers=layers,
         hidden=hidden,
         queries=heads * width,

@@ -12,6 +12,14 @@ from aent.tasks import completion_room, load_task
 from aent.training.checks import check_numbers
 from aent.trl.algorithms import classes
 
+KNOWN: Mapping[str, tuple[Any, ...]] = {
+    "load_in_4bit": (False,),
+    "load_in_8bit": (False,),
+    "optim": ("adamw_torch_fused", "adamw_torch"),
+    "vllm_tensor_parallel_size": (1,),
+}
+"""Options that change the memory of a card, and the values that the estimate knows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
@@ -46,7 +54,7 @@ class Workload:
     scored: bool
     """Whether the log-probabilities of rollouts are computed once more before the update."""
     reference: bool
-    """Whether a reference model is kept for a KL penalty."""
+    """Whether a reference model scores rollouts for a KL penalty; with an adapter, the model without it."""
     generator: Literal["transformers", "colocate", "server"]
     vllm_share: float
     """Share of a card's memory for colocated vLLM."""
@@ -68,7 +76,8 @@ def workload(
         InputError: if the batches do not divide evenly, for a number out of range, GPUs of a server that the
             recipe does not use, or for something that the estimate does not know.
     """
-    if load_algorithm(recipe.algorithm).trainer == "PPO":
+    trainer = load_algorithm(recipe.algorithm).trainer
+    if trainer == "PPO":
         raise InputError(
             f"algorithm {recipe.algorithm!r} trains a critic, which the estimate does not know; plan without"
         )
@@ -88,7 +97,8 @@ def workload(
     longest = given["max_completion_length"]
     if mean is not None and not 0 < mean <= longest:
         raise InputError(f"mean length {mean:g} must be above 0 and at most {longest}, the longest allowed")
-    corrected = vllm and given["vllm_importance_sampling_correction"]
+    corrected = vllm and given.get("vllm_importance_sampling_correction", False)  # RLOO has no such option
+    several = accumulation % (per_generation * iterations) != 0
     return Workload(
         gpus=gpus,
         server_gpus=(server_gpus or gpus) if generator == "server" else 0,
@@ -103,8 +113,8 @@ def workload(
         mean=MEAN_SHARE * longest if mean is None else mean,
         weight_bytes=2 if given.get("dtype") in ("bfloat16", "float16") else 4,
         checkpointing=given["gradient_checkpointing"],
-        scored=accumulation % (per_generation * iterations) != 0 or corrected,
-        reference=given["beta"] != 0 and not given.get("use_peft"),
+        scored=several or corrected or trainer == "RLOO",  # RLOO needs them for its ratio, whatever the steps
+        reference=given["beta"] != 0,
         generator=generator,
         vllm_share=given["vllm_gpu_memory_utilization"],
         sleeps=given["vllm_enable_sleep_mode"],
@@ -115,13 +125,20 @@ def _options(recipe: Recipe) -> Mapping[str, Any]:
     """Return the recipe's options over the defaults of its trainer.
 
     Raises:
-        InputError: for a number out of range, or a run of unknown length.
+        InputError: for a number out of range, an option that the estimate does not know, or a run of unknown
+            length.
     """
     check_numbers(recipe.trainer)
     _, config = classes(recipe.algorithm)
     usual = {f.name: f.default for f in fields(config) if f.default is not MISSING}
     room = completion_room(load_task(recipe.task), made=recipe.made)  # as in `aent train`
     given = {**usual, "max_completion_length": room, **recipe.trainer}
+    for name, known in KNOWN.items():
+        if (value := given.get(name, known[0])) not in known:
+            raise InputError(
+                f"{name}={value} changes the memory, and the estimate knows only "
+                f"{' or '.join(map(str, known))}; plan without {name}"
+            )
     if given["max_steps"] <= 0:
         raise InputError("the recipe has no max_steps, so its length is unknown; give --max_steps")
     return given

@@ -80,10 +80,11 @@ def _section(
     for label in comparison.entrants:
         members = [run for job, run in runs.items() if (job.label, job.algorithm) == (label, algorithm)]
         groups |= {label: members} if members else {}
+    names = {run.folder.path: run.folder.path.name for run in runs.values()}
     entries = [] if result is None else [e for e in result.entries if e.algorithm == algorithm]
     return Section(
         algorithm=algorithm.upper(),
-        lines=[line(label, members) for label, members in groups.items()],
+        lines=[line(label, members, names) for label, members in groups.items()],
         results=[
             Result(label=e.method, metric=e.metric, before=e.before, value=e.value, difference=e.difference)
             for e in entries

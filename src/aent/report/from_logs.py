@@ -1,11 +1,12 @@
 """Logs of runs made elsewhere as lines of a report, alone or beside runs of our own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from aent.logs.read import Log
 from aent.report.content import Content, Line, Section, Seed
+from aent.report.parts import short_names
 
 NOTE = (
     "From logs alone: {names}. A log does not say on which task, prompts and sampling settings a run was "
@@ -22,7 +23,7 @@ def with_logs(content: Content | None, logs: Mapping[Path, Log]) -> Content:
         logs: the logs by the paths that the user gave.
     """
     taken = [line.label for section in content.sections for line in section.lines] if content else []
-    lines = [_line(label, log) for label, log in zip(_labels(logs, taken), logs.values(), strict=True)]
+    lines = [_line(label, log) for label, log in zip(short_names(logs, taken), logs.values(), strict=True)]
     names = ", ".join(line.label for line in lines)
     page = content or _alone(names)
     read = "; ".join(f"{line.label}: {_words(log)}" for line, log in zip(lines, logs.values(), strict=True))
@@ -47,13 +48,3 @@ def _line(label: str, log: Log) -> Line:
 def _words(log: Log) -> str:
     first, last = (log.rows[at]["step"] for at in (0, -1))
     return f"{log.kind} ({log.host}), {len(log.rows)} logged rows, steps {first:g} to {last:g}"
-
-
-def _labels(paths: Iterable[Path], taken: Sequence[str]) -> list[str]:
-    """Return the shortest ends of the paths that are all different, and no label of another line."""
-    parts = [path.absolute().parts for path in paths]
-    for count in range(1, max(map(len, parts))):
-        labels = ["/".join(path[-count:]) for path in parts]
-        if len({*labels, *taken}) == len(labels) + len({*taken}):
-            return labels
-    return ["/".join(path) for path in parts]

@@ -3,15 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from aent.errors import InputError
 from aent.evaluation import changes, load_results
 from aent.evaluation.results import per_problem
 from aent.report.content import Content, Result, Section
-from aent.report.parts import facts, line, missing, recipe_text, sides
+from aent.report.parts import facts, line, missing, recipe_text, short_names, sides
 from aent.runs.folder import RECIPE
-from aent.runs.read import StoredRun, versions_of
+from aent.runs.read import StoredRun, finished_or_all, versions_of
 from aent.statistics import basis, mean_over_seeds, paired_difference
 
 
@@ -23,27 +24,36 @@ def content_of_runs(runs: Sequence[StoredRun]) -> Content:
     """
     _check_comparable(runs)
     groups = _by_method(runs)
+    folders = [run.folder.path for run in runs]
+    names = dict(zip(folders, short_names(folders), strict=True))
     algorithms = list(dict.fromkeys(run.recipe.algorithm for run in runs))
-    sections = [_section(name, {k[1]: v for k, v in groups.items() if k[0] == name}) for name in algorithms]
+    sections = [
+        _section(name, {k[1]: v for k, v in groups.items() if k[0] == name}, names) for name in algorithms
+    ]
     labels = ", ".join(dict.fromkeys(label for _, label in groups))
     versions = versions_of(runs[0].folder.path)
     return Content(
         title=f"{', '.join(name.upper() for name in algorithms)} on {runs[0].task}: {labels}",
         facts=facts(runs, versions),
-        notes=[*_unfinished(runs), *missing(runs, tokens=any(s.sides for s in sections))],
+        notes=[
+            *_unfinished(runs, names),
+            *_repeated(groups, names),
+            *missing(runs, tokens=any(s.sides for s in sections)),
+        ],
         sections=sections,
-        configs={f"{run.folder.path.name}/{RECIPE}": recipe_text(run) for run in runs},
+        configs={f"{names[run.folder.path]}/{RECIPE}": recipe_text(run) for run in runs},
         versions=versions,
     )
 
 
 def _check_comparable(runs: Sequence[StoredRun]) -> None:
     """Check that all runs have something to show, the same task, and the same evaluation if they have one."""
-    empty = [str(run.folder.path) for run in runs if run.empty]
+    empty = [run.folder for run in runs if run.empty]
     if empty:
+        listed = ", ".join(str(folder.path) for folder in empty)
         raise InputError(
-            f"{', '.join(empty)}: nothing to show yet, neither logged steps nor an evaluation. "
-            f"Resume with: aent train --resume {empty[0]}"
+            f"{listed}: nothing to show yet, neither logged steps nor an evaluation. "
+            f"Resume with: {empty[0].resuming}"
         )
     for what in ("task", "evaluation"):
         sections = [(run, getattr(run.recipe, what)) for run in runs]
@@ -71,10 +81,21 @@ def _by_method(runs: Sequence[StoredRun]) -> dict[tuple[str, str], list[StoredRu
     for settings, members in zip(every, groups.values(), strict=True):
         name = (settings["algorithm"], settings["method.name"])
         others = [s for s in every if (s["algorithm"], s["method.name"]) == name and s != settings]
-        differing = sorted(k for k in settings if any(other.get(k) != settings[k] for other in others))
-        parts = [f"{key.split('.')[-1]} {settings[key]}" for key in differing]
+        differing = sorted({k for other in others for k in _differing(settings, other)})
+        parts = [f"{_short(key, differing)} {settings[key]}" for key in differing if key in settings]
         by_label[name[0], ", ".join([name[1], *parts])] = members
     return by_label
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
+    """Return the settings that only one side has, even as None, or that have another value there."""
+    return {k for k in {*one, *other} if k not in one or k not in other or one[k] != other[k]}
+
+
+def _short(key: str, keys: Sequence[str]) -> str:
+    """Return the last part of a dotted name, or all of it if another of the names ends in the same part."""
+    last = key.rpartition(".")[2]
+    return last if sum(each.rpartition(".")[2] == last for each in keys) == 1 else key
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -89,11 +110,11 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _section(algorithm: str, groups: Mapping[str, Sequence[StoredRun]]) -> Section:
+def _section(algorithm: str, groups: Mapping[str, Sequence[StoredRun]], names: Mapping[Path, str]) -> Section:
     evaluated = {k: [run for run in runs if run.before and run.after] for k, runs in groups.items()}
     return Section(
         algorithm=algorithm.upper(),
-        lines=[line(label, runs) for label, runs in groups.items()],
+        lines=[line(label, runs, names) for label, runs in groups.items()],
         results=[result for label, runs in evaluated.items() if runs for result in _changes(label, runs)],
         reference="before training",
         basis=basis(max(len(runs) for runs in evaluated.values())),
@@ -122,11 +143,26 @@ def _changes(label: str, runs: Sequence[StoredRun]) -> list[Result]:
     return results
 
 
-def _unfinished(runs: Sequence[StoredRun]) -> list[str]:
+def _repeated(groups: Mapping[tuple[str, str], Sequence[StoredRun]], names: Mapping[Path, str]) -> list[str]:
+    notes = []
+    for runs in groups.values():
+        by_seed: dict[int, list[str]] = {}
+        for run in finished_or_all(runs):
+            by_seed.setdefault(run.seed, []).append(names[run.folder.path])
+        notes += [
+            f"{', '.join(same)} have the same settings and seed {seed} but count as {len(same)} seeds here, "
+            "so intervals may be too narrow. Give one of them."
+            for seed, same in by_seed.items()
+            if len(same) > 1
+        ]
+    return notes
+
+
+def _unfinished(runs: Sequence[StoredRun], names: Mapping[Path, str]) -> list[str]:
     return [
-        f"{run.folder.path.name} is not finished: step {run.rows[-1]['step'] if run.rows else 0} of "
+        f"{names[run.folder.path]} is not finished: step {run.rows[-1]['step'] if run.rows else 0} of "
         f"{run.recipe.trainer.get('max_steps', '?')}. The page shows what exists so far; resume it with "
-        f"aent train --resume {run.folder.path}"
+        f"{run.folder.resuming}"
         for run in runs
         if not run.finished
     ]

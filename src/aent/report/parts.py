@@ -1,6 +1,7 @@
 """The parts of a report that runs and comparisons have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from aent.report.content import Line, Seed, Side
 from aent.runs.folder import RECIPE
@@ -12,13 +13,29 @@ def recipe_text(run: StoredRun) -> str:
     return (run.folder.path / RECIPE).read_text("utf-8")
 
 
-def line(label: str, runs: Sequence[StoredRun]) -> Line:
-    """Return runs that differ only in the seed as one line: the finished ones, or all if none is finished."""
+def short_names(paths: Iterable[Path], taken: Iterable[str] = ()) -> list[str]:
+    """Return the shortest ends of the paths that are all different, and none of the names that are taken."""
+    parts, taken = [path.resolve().parts for path in paths], {*taken}
+    for count in range(1, max(map(len, parts))):
+        names = ["/".join(path[-count:]) for path in parts]
+        if len({*names, *taken}) == len(names) + len(taken):
+            return names
+    return ["/".join(path) for path in parts]
+
+
+def line(label: str, runs: Sequence[StoredRun], names: Mapping[Path, str]) -> Line:
+    """Return runs that differ only in the seed as one line: the finished ones, or all if none is finished.
+
+    Args:
+        label: of the line.
+        runs: those of one method.
+        names: of the runs, by their folders.
+    """
     return Line(
         label=label,
         seeds=[
             Seed(
-                name=run.folder.path.name,
+                name=names[run.folder.path],
                 rows=run.rows,
                 before=run.before and run.before.metrics,
                 after=run.after and run.after.metrics,

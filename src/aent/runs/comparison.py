@@ -1,7 +1,8 @@
 """Methods x algorithms x seeds on one recipe: which runs a comparison has, its settings and its folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from aent.spec import read_yaml
 SETTINGS = "comparison.yaml"
 KEPT_RECIPE = "recipe.yaml"
 """The recipe as it was when the comparison began."""
+SECTIONS = ("method", "task", "policy", "evaluation")
+"""The sections of a recipe whose fields are flags of their own, ``--task.numbers 4``."""
 OF_A_JOB = ("method", "algorithm", "seed", "output_dir", "resume")
 """Flags of `aent train` that a comparison gives each run itself."""
 
@@ -62,10 +65,17 @@ def load_entrants(methods: str) -> dict[str, Entrant]:
     return {
         str(label): Entrant(
             method=entry["method"],
-            flags=tuple(w for k, v in (entry.get("flags") or {}).items() for w in (f"--{k}", str(v))),
+            flags=tuple(w for k, v in (entry.get("flags") or {}).items() for w in _words(str(k), v)),
         )
         for label, entry in entries.items()
     }
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """Return a flag of `aent train` as it is typed: a section's value as YAML, a list of TRL's as words."""
+    if isinstance(value, list) and name.partition(".")[0] not in SECTIONS:
+        return [f"--{name}", *map(str, value)]
+    return [f"--{name}", json.dumps(value) if value is None or isinstance(value, list | dict) else str(value)]
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,8 @@ class Comparison:
     """What is compared. The seed fixes the order of prompts and the sampling, for all methods alike.
 
     Raises:
-        InputError: if the baseline is not among the methods, or there is nothing to run.
+        InputError: if the baseline is not among the methods, there is nothing to run, or labels cannot name
+            the folders of the runs.
     """
 
     recipe: str
@@ -109,6 +120,7 @@ class Comparison:
         for what, names in (("an algorithm", self.algorithms), ("a seed", self.seeds)):
             if len(set(names)) < len(names):
                 raise InputError(f"the comparison names {what} twice ({names}); give each once")
+        _check_labels(self.entrants, [job.name for job in self.jobs])
         if self.baseline not in self.entrants:
             raise InputError(
                 f"the baseline {self.baseline!r} is not among the methods {', '.join(self.entrants)}; "
@@ -210,6 +222,21 @@ class ComparisonFolder:
     def log(self, job: Job) -> Path:
         """Return the file that holds what a run printed."""
         return self.path / "logs" / f"{job.name}.log"
+
+
+def _check_labels(labels: Iterable[str], names: Sequence[str]) -> None:
+    """Check that each run gets a folder of its own, inside the comparison's."""
+    for label in labels:
+        if not label or "/" in label:
+            raise InputError(
+                f"the label {label!r} names run folders, so it needs a letter and takes no slash"
+            )
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise InputError(
+            f"two runs would share the folder {name}, which is LABEL-ALGORITHM-SEED; give a method another "
+            "label"
+        )
 
 
 def _refuse_flags_of_a_job(flags: Sequence[str]) -> None:

@@ -74,6 +74,20 @@ def check_whole(model: str) -> None:
         )
 
 
+def check_resumable(args: Any) -> None:
+    """Check that checkpoints will hold what a run is resumed from.
+
+    Raises:
+        InputError: for ``save_only_model``.
+    """
+    if args.save_only_model:
+        raise InputError(
+            "save_only_model=True leaves the optimizer and the learning rate's schedule out of checkpoints, "
+            "so a stopped run would resume with new ones; leave it out (save_total_limit=1 keeps one "
+            "checkpoint)"
+        )
+
+
 def check_length(args: Any, prompts: int) -> None:
     """Check that a run takes at least one step.
 

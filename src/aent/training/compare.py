@@ -63,11 +63,17 @@ def compare(comparison: Comparison, path: Path, console: Console, count: int | N
 
 def _check(comparison: Comparison) -> bool:
     """Check the runs of the first seed before any of them starts; return whether runs are evaluated."""
-    evaluated = set()
-    for job in comparison.jobs[: len(comparison.entrants) * len(comparison.algorithms)]:
-        run = prepare(read_request(comparison.argv(job)))
-        evaluated.add(run.recipe.evaluation is not None)
-    return evaluated == {True}
+    jobs = comparison.jobs[: len(comparison.entrants) * len(comparison.algorithms)]
+    recipes = {job: prepare(read_request(comparison.argv(job))).recipe for job in jobs}
+    for what in ("task", "evaluation"):
+        first = getattr(recipes[jobs[0]], what)
+        for job, recipe in recipes.items():
+            if getattr(recipe, what) != first:
+                raise InputError(
+                    f"{jobs[0].name} and {job.name} differ in {what} ({first} and {getattr(recipe, what)}), "
+                    "so their results cannot be paired; give such flags to aent compare, for all runs"
+                )
+    return recipes[jobs[0]].evaluation is not None
 
 
 def _work(

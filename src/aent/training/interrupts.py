@@ -69,6 +69,11 @@ class GracefulStop(TrainerCallback):
             lambda: console.print("stopping after this step, with a checkpoint (Ctrl-C again stops at once)")
         )
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked this process to stop."""
+        return self._request.asked
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen for requests inside the block; once the run has stopped, late ones are ignored."""

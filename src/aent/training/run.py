@@ -24,7 +24,7 @@ from aent.spec import from_mapping
 from aent.tasks import Task, completion_room
 from aent.training.callbacks import AlreadyTrained, AtTheEnd, MetricsFile, ProgressLines
 from aent.training.card import completed_card
-from aent.training.checks import check_length, check_packages, check_whole
+from aent.training.checks import check_length, check_packages, check_resumable, check_whole
 from aent.training.interrupts import GracefulStop
 from aent.trl.algorithms import classes
 
@@ -57,6 +57,7 @@ class Run:
         from aent.trl.refusals import fitted
 
         fitted(self.args, load_method(self.recipe.method))
+        check_resumable(self.args)
         self._evaluations()
         check_packages(self.args, self.model_args)
         if self.model_args.model_name_or_path:
@@ -73,6 +74,25 @@ class Run:
         check_length(self.args, len(self.task.dataset("train")))
         if self.recipe.evaluation is not None:
             self.task.dataset("test")
+
+    def check_model(self) -> None:
+        """Check that the model that a run starts from is there, in this folder if its path is relative.
+
+        Raises:
+            InputError: if it is not.
+        """
+        name = self.model_args.model_name_or_path
+        if not name:
+            return
+        try:
+            check_model(name, **self._loading)
+        except InputError as error:
+            if Path(name).is_absolute():
+                raise
+            raise InputError(
+                f"{error}. If {name!r} is a folder, resume the run where it was started: "
+                "relative paths count from the current folder"
+            ) from error
 
     @property
     def _loading(self) -> dict[str, Any]:
@@ -179,6 +199,8 @@ class Run:
             raise Interrupted(
                 f"stopped at step {stop.stopped_at}; the checkpoint is kept. Continue with: {folder.resuming}"
             )
+        if stop.asked:  # after the last step, while the checkpoint or the policy was written
+            raise KeyboardInterrupt
 
     def _save(self, trainer: Any, folder: RunFolder) -> None:
         draft = folder.path / ".policy"

@@ -71,7 +71,10 @@ def _resume(argv: Sequence[str]) -> tuple[Run, RunFolder]:
             "Give: aent train --resume RUN_FOLDER"
         )
     folder = RunFolder.open(Path(own["resume"]))
-    return build_run(folder.recipe, folder.path), folder
+    run = build_run(folder.recipe, folder.path)
+    if not folder.finished:
+        run.check_model()
+    return run, folder
 
 
 def _on_main(create: Callable[[], Path]) -> Path:

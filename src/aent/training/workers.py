@@ -33,7 +33,9 @@ class Workers:
         self.running: dict[Job, subprocess.Popen[bytes]] = {}
         self.failed: dict[Job, int] = {}
         """The exit codes of failed runs."""
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._starting = threading.Lock()
+        """Held while a process starts: a request to stop finds it running, or keeps it from starting."""
         self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._gpus = gpus
         for slot in range(count):
@@ -44,30 +46,39 @@ class Workers:
 
         Raises:
             KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGHUP, once every run has finished its step and
-                written a checkpoint.
+                written a checkpoint; after a second one at once, and the runs are killed.
         """
         request = StopRequest()  # an exception raised by the handler could get lost in a destructor
-        with request.listening(), ThreadPoolExecutor(self.count) as pool:
-            futures = [pool.submit(self._one, job) for job in jobs]
-            while not all(future.done() for future in futures):
-                tick()
-                time.sleep(0.5)
-                if request.asked:
+        try:
+            with request.listening(), ThreadPoolExecutor(self.count) as pool:
+                futures = [pool.submit(self._one, job) for job in jobs]
+                try:
+                    while not all(future.done() for future in futures):
+                        tick()
+                        time.sleep(0.5)
+                        if request.asked:
+                            raise KeyboardInterrupt
+                except KeyboardInterrupt:  # of a second request too, wherever it comes
                     self._stop()
-                    raise KeyboardInterrupt
+                    raise
+        except KeyboardInterrupt:
+            for process in list(self.running.values()):  # none but after a second request
+                process.kill()
+            raise
         for future in futures:
             future.result()
         tick()
 
     def _stop(self) -> None:
-        self._stopping.set()
-        for process in list(self.running.values()):
-            process.send_signal(signal.SIGINT)
+        with self._starting:
+            self._stopping = True
+            for process in list(self.running.values()):
+                process.send_signal(signal.SIGINT)
 
     def _one(self, job: Job) -> None:
         slot = self._slots.get()
         try:
-            if not self._stopping.is_set():
+            if not self._stopping:
                 self._start(job, slot)
         finally:
             self._slots.put(slot)
@@ -81,7 +92,9 @@ class Workers:
             argv = [*self.comparison.argv(job), "--output_dir", str(run.path)]
         log.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with log.open("ab") as out:
+            with log.open("ab") as out, self._starting:
+                if self._stopping:
+                    return
                 self.running[job] = process = subprocess.Popen(
                     [sys.executable, "-m", "aent.training.worker", *argv],
                     env=self._environment(slot),

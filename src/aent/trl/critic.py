@@ -33,6 +33,9 @@ class Critic(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         disable_dropout_in_model(self)  # a value must not change between rollout and loss
+        for module in self.modules():
+            if hasattr(module, "attention_dropout"):  # a number, which the line above does not see
+                setattr(module, "attention_dropout", 0.0)  # noqa: B010 - pyright takes it for a tensor
 
     def forward(
         self, hidden: Float[Tensor, "batch length width"], tokens: int

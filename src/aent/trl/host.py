@@ -178,6 +178,14 @@ def summed_rewards(host: Host, each: Float[Tensor, "all functions"]) -> Float[Te
     return rewards.masked_fill(each.isnan().all(1), torch.nan)
 
 
+def log_advantages(host: Host, advantages: list[float]) -> None:
+    """Put advantages into the table of completions, in place of the last ones that the host put there."""
+    column = host._logs["advantages"]
+    others = list(column)[: -len(advantages)]
+    column.clear()
+    column.extend([*others, *advantages])
+
+
 def host_mean(
     host: Host, kind: Kind, inputs: Mapping[str, Any], values: Float[Tensor, "batch tokens"]
 ) -> Float[Tensor, ""]:

@@ -22,7 +22,7 @@ from aent.objective import masked_sum
 from aent.trl.config import PPOConfig
 from aent.trl.critic import Critic, CriticStep
 from aent.trl.finite import FiniteSteps
-from aent.trl.host import Host, Kind, gathered, host_mean, reduced, summed_rewards, token_mask
+from aent.trl.host import Host, Kind, gathered, host_mean, log_advantages, reduced, summed_rewards, token_mask
 from aent.trl.trainers import AEntMixin
 
 WEIGHTS = "critic.safetensors"
@@ -62,6 +62,7 @@ class PPOTrainer(GRPOTrainer):
         self._body = base.base_model if self.critic.body is None else self.critic.body
         if args.gradient_checkpointing and self.critic.body is not None:
             self._body.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
+            self._body.train()  # a loaded policy is in evaluation mode, where layers keep all activations
         self.add_callback(CriticStep(self.critic, self.accelerator, FiniteSteps(self._host)))
 
     def _refuse_setup(self) -> None:
@@ -109,7 +110,7 @@ class PPOTrainer(GRPOTrainer):
         if self.args.whiten:
             advantages = whiten(advantages, mask, reduce)
         means = gathered(self.accelerator, (advantages * mask).sum(1) / mask.sum(1).clamp(min=1))
-        self._logs["advantages"].extend(means.tolist())
+        log_advantages(self._host, means.tolist())
         return {**output, "advantages": advantages, OLD_VALUES: values, RETURNS: returns, LEARNED: mask}
 
     def _read(self, inputs: Mapping[str, Any]) -> Float[Tensor, "batch tokens"]:

@@ -1,13 +1,13 @@
 """Reward functions that cannot poison a run in silence."""
 
 import functools
-import inspect
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
+from trl.trainer.utils import get_callable_name, is_async_callable
 
 from aent.errors import InputError
 from aent.tasks.task import check_rewards
@@ -27,22 +27,23 @@ def checked_reward(reward: Any) -> Any:
     """
     if not callable(reward) or isinstance(reward, nn.Module):
         return reward
-    name = getattr(reward, "__name__", type(reward).__name__)
+    name, function = get_callable_name(reward), cast("Callable[..., Any]", reward)
 
-    if inspect.iscoroutinefunction(reward):
+    if is_async_callable(reward):
 
         @functools.wraps(reward)
         async def checked_async(*, completions: list[Any], **columns: Any) -> list[float | None]:
             with _named(name):
-                rewards = await reward(completions=completions, **columns)
+                rewards = await function(completions=completions, **columns)
             return check_rewards(rewards, len(completions), name)
 
+        checked_async.__name__ = name
         return checked_async
 
     @functools.wraps(reward)
     def checked(*, completions: list[Any], **columns: Any) -> list[float | None]:
         with _named(name):
-            rewards = reward(completions=completions, **columns)
+            rewards = function(completions=completions, **columns)
         return check_rewards(rewards, len(completions), name)
 
     checked.__name__ = name

@@ -23,6 +23,7 @@ from aent.trl.host import (
     Kind,
     gathered,
     group_baseline,
+    log_advantages,
     passes_per_rollouts,
     reduced,
     summed_rewards,
@@ -125,10 +126,17 @@ class RolloutScores:
             torch.save({"step": host._step, "rollouts": host._buffered_inputs}, self._file(checkpoint))
 
     def load(self, checkpoint: Path) -> None:
-        """Restore what `save` stored, if anything, and continue in the middle of the batch."""
+        """Restore what `save` stored, if anything, and continue in the middle of the batch.
+
+        Settings that cut rollouts into other micro-batches cannot use it: the host generates anew.
+        """
         file = self._file(checkpoint)
-        if file.exists():
-            saved = torch.load(file, map_location=self.host.accelerator.device, weights_only=True)
+        if not file.exists():
+            return
+        saved = torch.load(file, map_location=self.host.accelerator.device, weights_only=True)
+        sizes = [len(batch["completion_ids"]) for batch in saved["rollouts"]]
+        args = self.host.args
+        if sizes == [args.per_device_train_batch_size] * args.steps_per_generation:
             self.host._step, self.host._buffered_inputs = saved["step"], saved["rollouts"]
 
     def _file(self, checkpoint: Path) -> Path:
@@ -154,7 +162,7 @@ class RolloutScores:
         )
         advantages = advantages.masked_fill(unscored, 0.0).nan_to_num(0.0)
         output["advantages"] = self._local(advantages)
-        self.host._logs["advantages"].extend(advantages.flatten().tolist())
+        log_advantages(self.host, advantages.flatten().tolist())
 
     def _shown(self, output: Mapping[str, Any], rewards: Float[Tensor, "groups size"]) -> Rollouts:
         return Rollouts(rewards=filled(rewards), mean_logp=partial(self._mean_logp, output))

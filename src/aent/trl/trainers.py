@@ -180,12 +180,11 @@ class AEntMixin:
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)  # type: ignore[misc]
-        if self.method.parts:
-            self._aent_rollouts.save(Path(output_dir))
+        self._aent_rollouts.save(Path(output_dir))
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)  # type: ignore[misc]
-        if self.method.parts and checkpoint is not None:
+        if checkpoint is not None:
             self._aent_rollouts.load(Path(checkpoint))
 
     def _aent_restore(self, state: Mapping[str, Any]) -> None:

@@ -425,6 +425,20 @@ def test_gather_surrounds_every_use_of_the_weight():
     torch.testing.assert_close(grads, expected[3:])
 
 
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16], ids=str)
+def test_the_default_dtype_of_a_script_changes_nothing(default):
+    """The rows that need conversion pass through a buffer, which the kernels read as float32."""
+    logits, targets = torch.randn(3, 200).bfloat16(), torch.arange(3)
+    usual = ops.token_stats(logits, targets, subset=TopK(k=20), backend="native")
+    torch.set_default_dtype(default)
+    try:
+        changed = ops.token_stats(logits, targets, subset=TopK(k=20), backend="native")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for x, y in zip(changed, usual, strict=True):
+        torch.testing.assert_close(x, y, rtol=0, atol=0)
+
+
 def test_autocast_takes_products_in_its_dtype_and_statistics_in_float32():
     hidden, weight = torch.randn(37, 6), torch.randn(53, 6)
     targets, up = torch.randint(0, 53, (37,)), torch.randn(2, 37)

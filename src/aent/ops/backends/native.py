@@ -107,7 +107,7 @@ class Native(Arithmetic):
             yield slice(0, len(z)), z, None
             return
         step = torch.get_num_threads() * max(1, BLOCK // z.shape[1])
-        buffer = torch.empty(min(len(z), step), z.shape[1])
+        buffer = z.new_empty(min(len(z), step), z.shape[1], dtype=torch.float32)
         for rows in slices(len(z), step):
             block = buffer[: rows.stop - rows.start].copy_(z[rows])
             yield rows, block, self.head.scale_(block)
