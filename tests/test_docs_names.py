@@ -42,8 +42,8 @@ FOREIGN = {
     "ppo_mini_batch_size test_freq total_epochs train_batch_size use_kl_in_reward use_kl_loss "
     "use_remove_padding warmup_style model_engine parameter_sync_step rollout_correction "
     "use_v1 TransferQueue main_ppo tensor_model_parallel_size pipeline_model_parallel_size",
-    "transformers, PEFT and accelerate": "create_model_card lm_head modules_to_save target_modules "
-    "trainable_token_indices transformer_layer_cls_to_wrap",
+    "transformers, PEFT and accelerate": "create_model_card decay_type lm_head modules_to_save "
+    "num_decay_steps target_modules trainable_token_indices transformer_layer_cls_to_wrap",
     "vLLM and Liger": "tensor_parallel_size FusedLinearScaledCrossEntropy",
     "packages": "docstring_parser",
     "data sets": "math_500",

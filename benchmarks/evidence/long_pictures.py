@@ -56,6 +56,7 @@ def course(complete: Mapping[str, Sequence[Curve]], title: str) -> Figure:
     }
     for axes, (name, height) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         _lines(axes, complete, height)
+        axes.set_ylim(bottom=0)
         axes.set_title(name, loc="left", fontsize=10)
         axes.set_xlabel("training step")
     _legend(figure)
@@ -71,6 +72,8 @@ def tasks(found: Mapping[str, Mapping[str, Sequence[Curve]]]) -> Figure:
         _lines(column[1], complete, lambda curve: curve.means(OFTEN))
         column[0].set_title(TASKS[recipe], loc="left", fontsize=10)
         column[1].set_xlabel("training step")
+    for axes in grid[:, 0]:
+        axes.set_ylim(bottom=0)  # after all lines of its row, which share it
     grid[0, 0].set_ylabel("pass@1, T = 0.6")
     grid[1, 0].set_ylabel("pass@16, T = 0.6")
     _legend(figure)
@@ -92,7 +95,6 @@ def _lines(axes: Axes, complete: Mapping[str, Sequence[Curve]], height: Height) 
         steps = own[0].steps
         axes.plot(steps, values.mean(0), style, color=color, linewidth=1.8, label=title)
         axes.fill_between(steps, values.min(0), values.max(0), color=color, alpha=0.12, linewidth=0)
-    axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
 
 

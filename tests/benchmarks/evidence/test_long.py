@@ -29,7 +29,16 @@ def test_every_run_of_the_queue_is_a_command_of_aent_train(long, monkeypatch):
     trainer = request.recipe.trainer
     assert request.recipe.evaluation is None
     assert (trainer["max_steps"], trainer["save_steps"]) == (2000, 200)
-    assert (trainer["learning_rate"], trainer["lr_scheduler_type"]) == (3e-4, "constant")
+    assert (trainer["learning_rate"], trainer["lr_scheduler_type"]) == (3e-4, "warmup_stable_decay")
+    assert json.loads(trainer["lr_scheduler_kwargs"]) == {"num_decay_steps": 400, "decay_type": "linear"}
+
+
+def test_the_learning_rate_is_constant_unless_a_method_says_otherwise(long):
+    known = load_entrants(str(long.METHODS))
+    flags = long.scaled(known["none"], 2000, 200).flags
+    assert flags[flags.index("--lr_scheduler_type") + 1] == "constant"
+    late = long.scaled(known["none.late-decay"], 1000, 200).flags
+    assert '"num_decay_steps": 200' in late[late.index("--lr_scheduler_kwargs") + 1]
 
 
 def test_a_method_with_two_steps_a_batch_gets_as_many_rollouts(long):
