@@ -91,7 +91,7 @@ def test_state_is_kept_in_json():
 
 def test_what_a_micro_batch_adds():
     """Two tokens count. Entropies 1 + 2 (clamped) and 3 + 4; pull (1 * .5 + 2 * -.25) / 2 = 0; push with
-    the weights of aent-auto, 1 - r s = 1 - .5 * .5 = .75: .75 * (1 + 3) / 2 = 1.5.
+    the weights of aent-auto, half of the entropy gone, 1 - r s = 1 - .5 * .5 = .75: .75 * (1 + 3) / 2 = 1.5.
     """
     tokens = Tokens(
         logp=torch.zeros(1, 3),
@@ -102,6 +102,8 @@ def test_what_a_micro_batch_adds():
         mask=torch.tensor([[1.0, 1.0, 0.0]]),
         solved=torch.tensor([0.5]),
         remaining=0.5,
+        last_entropy=1.0,
+        band=(0.5, 2.0),
         slopes=EntropySlopes(
             target=torch.tensor([[0.5, 0.0, 9.0]]),
             mean=torch.tensor([[0.0, 0.25, 9.0]]),
