@@ -23,7 +23,8 @@ from aent.verl.rollouts import RolloutScores, Rows
 
 LENGTHS, PROMPT = (7, 4, 6, 5), 3
 SOLVED = torch.tensor([0.5, 0.5, 1.0, 1.0])
-STEP = {"coef": 0.07, "band": None, "last_entropy": None, "remaining": 0.75}
+STEP = {"coef": 0.07, "band": (0.5, 2.0), "last_entropy": 1.0, "remaining": 0.75}
+"""Half of the entropy is gone, so the weights of aent-auto act in full."""
 TOKENS = sum(LENGTHS)
 
 
