@@ -79,42 +79,30 @@ def test_the_full_entropy_is_kept_where_a_method_looks_at_a_subset(long):
     assert long.summary([row], 0, 10)["entropy"] == 0.6
 
 
+def tokens(**more) -> Tokens:
+    """One completion of two tokens with advantage 2."""
+    grid = torch.ones(1, 2)
+    return Tokens(
+        logp=-grid, old_logp=-grid, entropy=grid, full_entropy=grid, advantages=2 * grid, mask=grid, **more
+    )
+
+
 def test_the_old_weights_act_from_the_first_step(script):
     """Weight 1 - .5 before anything is measured; in aent-auto it is 1 there."""
-    grid = torch.ones(1, 2)
-    tokens = Tokens(
-        logp=-grid,
-        old_logp=-grid,
-        entropy=grid,
-        full_entropy=grid,
-        advantages=2 * grid,
-        mask=grid,
-        solved=torch.tensor([0.5]),
-    )
-    assert script("long_parts").from_start().token_advantages(tokens).tolist() == [[1.0, 1.0]]
-    assert load_method("aent-auto").token_advantages(tokens).tolist() == [[2.0, 2.0]]
+    half_solved = tokens(solved=torch.tensor([0.5]))
+    assert script("long_parts").from_start().token_advantages(half_solved).tolist() == [[1.0, 1.0]]
+    assert load_method("aent-auto").token_advantages(half_solved).tolist() == [[2.0, 2.0]]
 
 
 def test_one_half_of_the_old_form_has_its_weights_and_no_bonus(script):
     method = script("long_parts").weights_alone()
+    assert method.token_advantages(tokens(solved=torch.tensor([0.5]))).tolist() == [[1.0, 1.0]]
     assert method.controller.strength == 0.0
-    assert method.name == "weights-alone"
 
 
 def test_the_old_weights_count_a_near_miss_as_a_part_of_a_right_answer(script):
     """Mean reward .8 without a right answer: weight .2 at the start, where aent-auto now has 1."""
-    grid = torch.ones(1, 2)
-    tokens = Tokens(
-        logp=-grid,
-        old_logp=-grid,
-        entropy=grid,
-        full_entropy=grid,
-        advantages=2 * grid,
-        mask=grid,
-        coef=0.5,
-        group_reward=torch.tensor([0.8]),
-        solved=torch.tensor([0.0]),
-    )
+    near_miss = tokens(coef=0.5, group_reward=torch.tensor([0.8]), solved=torch.tensor([0.0]))
     method = script("long_parts").mean_reward()
-    assert method.token_advantages(tokens).tolist() == [pytest.approx([0.4, 0.4])]
-    assert method.bonus(tokens).tolist() == [pytest.approx([0.1, 0.1])]
+    assert method.token_advantages(near_miss).tolist() == [pytest.approx([0.4, 0.4])]
+    assert method.bonus(near_miss).tolist() == [pytest.approx([0.1, 0.1])]
