@@ -46,6 +46,12 @@ def test_the_chart_of_one_run_of_wandb():
     assert rows_of_csv(text) == [{"Step": "5", "train/reward": "0.5"}]
 
 
+def test_blanks_after_the_commas_belong_to_no_name_and_no_number():
+    assert rows_of_csv("step, entropy, reward\n1, 0.8, 0.5\n") == [
+        {"step": "1", "entropy": "0.8", "reward": "0.5"}
+    ]
+
+
 def test_the_chart_of_two_runs_is_refused_by_name():
     with pytest.raises(InputError, match=r"2 runs \(a, b\); export one run at a time"):
         rows_of_csv("Step,a - reward,b - reward\n1,2,3\n")

@@ -83,7 +83,7 @@ def rows_of_csv(text: str) -> list[Raw]:
     Raises:
         InputError: if the columns belong to several runs, or a cell is longer than Python reads.
     """
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     try:
         header, rows = reader.fieldnames or (), list(reader)
     except csv.Error as error:
