@@ -10,7 +10,7 @@ import pytest
 
 from aent.runs.comparison import Comparison, ComparisonFolder, Entrant
 from aent.training import workers as module
-from aent.training.workers import Workers
+from aent.training.workers import Workers, visible_gpus
 
 SCRIPT = """
 import os, pathlib, signal, sys, time
@@ -83,9 +83,22 @@ def test_a_begun_run_is_resumed_and_one_cut_off_in_its_creation_starts_anew(fold
 
 def test_gpus_are_shared_in_turn(folder):
     compared = comparison("works", seeds=(0, 1, 2, 3))
-    Workers(compared, folder, count=4, gpus=2).run(compared.jobs, lambda: None)
+    Workers(compared, folder, count=4, gpus=("0", "1")).run(compared.jobs, lambda: None)
     seen = [folder.log(job).read_text().split()[1] for job in compared.jobs]
     assert sorted(seen) == ["0", "0", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "count", "names"),
+    [(None, 2, ["0", "1"]), ("", 0, []), ("5,3", 2, ["5", "3"]), ("GPU-8d,7,-1,2", 2, ["GPU-8d", "7"])],
+)
+def test_runs_stay_on_the_gpus_that_the_user_left_visible(monkeypatch, listed, count, names):
+    """CUDA counts the visible ones from 0, and stops reading the list at a number that does not exist."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if listed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert visible_gpus() == names
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)

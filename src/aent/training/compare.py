@@ -21,7 +21,7 @@ from aent.runs.logged import step_summary
 from aent.runs.outcome import comparison_table, outcome
 from aent.training.interrupts import terminated_as_interrupted
 from aent.training.prepare import prepare, read_request
-from aent.training.workers import Workers
+from aent.training.workers import Workers, visible_gpus
 
 
 def compare(comparison: Comparison, path: Path, console: Console, count: int | None = None) -> int:
@@ -80,15 +80,13 @@ def _work(
     comparison: Comparison, folder: ComparisonFolder, console: Console, evaluated: bool, count: int | None
 ) -> Sequence[Job]:
     """Do the missing runs and return those that failed."""
-    import torch
-
     waiting = [job for job in comparison.jobs if not folder.is_done(job, evaluated=evaluated)]
     if not waiting:
         return []
     # Make the policy that all runs start from, before they look for it in the cache
     prepare(read_request(comparison.argv(comparison.jobs[0]))).policy_path()
-    gpus = torch.cuda.device_count()
-    workers = Workers(comparison, folder, count=count or gpus or os.cpu_count() or 1, gpus=gpus)
+    gpus = visible_gpus()
+    workers = Workers(comparison, folder, count=count or len(gpus) or os.cpu_count() or 1, gpus=gpus)
     unfinished = dict.fromkeys(waiting)
 
     def tick() -> None:

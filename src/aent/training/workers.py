@@ -24,11 +24,15 @@ ENVIRONMENT = {
 }
 """What `aent.cli.main` sets, for processes that start without it, and how they allocate memory."""
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 
 class Workers:
     """Runs jobs in processes of their own, `count` at a time, each with one thread or one GPU."""
 
-    def __init__(self, comparison: Comparison, folder: ComparisonFolder, *, count: int, gpus: int = 0):
+    def __init__(
+        self, comparison: Comparison, folder: ComparisonFolder, *, count: int, gpus: Sequence[str] = ()
+    ):
         self.comparison, self.folder, self.count = comparison, folder, count
         self.running: dict[Job, subprocess.Popen[bytes]] = {}
         self.failed: dict[Job, int] = {}
@@ -110,5 +114,15 @@ class Workers:
             self.failed[job] = code
 
     def _environment(self, slot: int) -> dict[str, str]:
-        one = {"CUDA_VISIBLE_DEVICES": str(slot % self._gpus)} if self._gpus else {"OMP_NUM_THREADS": "1"}
+        gpus = self._gpus
+        one = {VISIBLE: gpus[slot % len(gpus)]} if gpus else {"OMP_NUM_THREADS": "1"}
         return {**ENVIRONMENT, **os.environ, **one}
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs of this process as a process that it starts has to name them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    listed = os.environ.get(VISIBLE)
+    return listed.split(",")[:count] if listed else [str(number) for number in range(count)]
