@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -99,6 +100,13 @@ def test_runs_stay_on_the_gpus_that_the_user_left_visible(monkeypatch, listed, c
     if listed is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
     assert visible_gpus() == names
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process on some cores")
+def test_only_the_cores_of_this_process_count():
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    code += "from aent.training.workers import usable_cores; print(usable_cores())"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "1\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)

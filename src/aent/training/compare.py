@@ -1,6 +1,5 @@
 """A comparison: its missing runs, then the table and the report."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from aent.runs.logged import step_summary
 from aent.runs.outcome import comparison_table, outcome
 from aent.training.interrupts import terminated_as_interrupted
 from aent.training.prepare import prepare, read_request
-from aent.training.workers import Workers, visible_gpus
+from aent.training.workers import Workers, usable_cores, visible_gpus
 
 
 def compare(comparison: Comparison, path: Path, console: Console, count: int | None = None) -> int:
@@ -86,7 +85,7 @@ def _work(
     # Make the policy that all runs start from, before they look for it in the cache
     prepare(read_request(comparison.argv(comparison.jobs[0]))).policy_path()
     gpus = visible_gpus()
-    workers = Workers(comparison, folder, count=count or len(gpus) or os.cpu_count() or 1, gpus=gpus)
+    workers = Workers(comparison, folder, count=count or len(gpus) or usable_cores(), gpus=gpus)
     unfinished = dict.fromkeys(waiting)
 
     def tick() -> None:

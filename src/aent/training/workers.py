@@ -126,3 +126,10 @@ def visible_gpus() -> list[str]:
     count = torch.cuda.device_count()
     listed = os.environ.get(VISIBLE)
     return listed.split(",")[:count] if listed else [str(number) for number in range(count)]
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, which SLURM, taskset and cpusets limit."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
