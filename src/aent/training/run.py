@@ -26,6 +26,7 @@ from aent.training.callbacks import AlreadyTrained, AtTheEnd, MetricsFile, Progr
 from aent.training.card import completed_card
 from aent.training.checks import check_length, check_packages, check_resumable, check_whole
 from aent.training.interrupts import GracefulStop
+from aent.training.ranks import is_main, main_first
 from aent.trl.algorithms import classes
 
 DISK_FULL = ("No space left", "PytorchStreamWriter failed", "inline_container.cc", "basic_ios::clear")
@@ -111,20 +112,18 @@ class Run:
         model = self.policy_path()
         if Path(model).exists():
             hush()
-        main = _is_main()
-        if main:
-            self._evaluate(model, folder.before, "before training")
+        with main_first():
+            if is_main():
+                self._evaluate(model, folder.before, "before training")
         wanted = any(not (folder.after / name / RESULTS).exists() for name in self._evaluations())
         if not folder.finished or (wanted and not folder.has_policy):
             self._train(model, folder)
-        if main:
+        if is_main():
             self._evaluate(str(folder.policy), folder.after, "after training")
             self._conclude(folder, evaluated=self.recipe.evaluation is not None)
 
     def policy_path(self) -> str:
         """Return the folder or hub id to start from; make the policy where the recipe describes one."""
-        from accelerate import PartialState
-
         if self.model_args.model_name_or_path:
             return self.model_args.model_name_or_path
         hush()
@@ -135,7 +134,7 @@ class Run:
             return [bar]
 
         try:
-            with PartialState().main_process_first():
+            with main_first():
                 path, cached = cached_policy(self._policy(), self.task, callbacks=callbacks)
         finally:
             bar.close()
@@ -185,7 +184,7 @@ class Run:
             if path == checkpoint:
                 break
             say(self.console, f"{path} is passed over: {cut}")
-        if _is_main():
+        if is_main():
             folder.cut_metrics(0 if checkpoint is None else checkpoint_step(checkpoint))
         try:
             with stop.listening(), disk_full_explained(folder):
@@ -205,7 +204,7 @@ class Run:
     def _save(self, trainer: Any, folder: RunFolder) -> None:
         draft = folder.path / ".policy"
         trainer.save_model(str(draft))
-        if _is_main():
+        if is_main():
             folder.keep_policy(draft)
 
     def _trainer(self, model: str, callbacks: list[Any]) -> Any:
@@ -303,9 +302,3 @@ def disk_full_explained(folder: RunFolder) -> Iterator[None]:
             f"the disk is full: {error}. What was written before is kept; make room and continue with: "
             f"{folder.resuming}"
         ) from error
-
-
-def _is_main() -> bool:
-    from accelerate import PartialState
-
-    return PartialState().is_main_process

@@ -11,6 +11,7 @@ from aent.runs.folder import RunFolder
 from aent.spec import take_flags
 from aent.training.interrupts import StopRequest, terminated_as_interrupted
 from aent.training.prepare import build_run, prepare, read_request
+from aent.training.ranks import is_main
 from aent.training.run import Interrupted, Run
 
 
@@ -57,10 +58,8 @@ def _start(run: Run, folder: RunFolder, *, interrupted: bool = False) -> int:
 
 
 def _locked(folder: RunFolder) -> AbstractContextManager[None]:
-    from accelerate import PartialState
-
     busy = f"another aent train is at work in {folder.path}; wait for it or stop it"
-    return locked(folder.path, busy) if PartialState().is_main_process else nullcontext()
+    return locked(folder.path, busy) if is_main() else nullcontext()
 
 
 def _resume(argv: Sequence[str]) -> tuple[Run, RunFolder]:
@@ -79,8 +78,7 @@ def _resume(argv: Sequence[str]) -> tuple[Run, RunFolder]:
 
 def _on_main(create: Callable[[], Path]) -> Path:
     """Let the main process create the run folder and tell the others its name."""
-    from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
-    paths = [create() if PartialState().is_main_process else None]
+    paths = [create() if is_main() else None]
     return broadcast_object_list(paths)[0]  # type: ignore[index,return-value]
