@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,25 @@ def test_the_policy_is_evaluated_in_the_precision_that_it_is_trained_in(
     assert main([*argv, *flags]) == 0
     saved = AutoModelForCausalLM.from_pretrained("run/policy").dtype
     assert [*seen, str(saved)] == [dtype, dtype, f"torch.{dtype}"]
+
+
+def test_what_training_held_is_free_when_the_policy_is_evaluated(workplace, policy, monkeypatch):
+    trainers, alive = [], []
+    save = training.Run._save
+
+    def saved(run, trainer, folder):
+        trainers.append(weakref.ref(trainer))
+        save(run, trainer, folder)
+
+    def evaluated(*args, **options):
+        alive.append([trainer() is not None for trainer in trainers])
+        return evaluate_folder(*args, **options)
+
+    monkeypatch.setattr(training.Run, "_save", saved)
+    monkeypatch.setattr(training, "evaluate_folder", evaluated)
+    argv = ["train", "--model_name_or_path", str(policy), *SHORT, "--max_steps", "1", "--output_dir", "run"]
+    assert main(argv) == 0
+    assert alive == [[], [False]]
 
 
 @pytest.mark.parametrize("peft", [[], ["--use_peft"]], ids=["whole", "adapter"])

@@ -1,5 +1,6 @@
 """One run: policy, evaluation, training, evaluation, picture."""
 
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -118,6 +119,7 @@ class Run:
         wanted = any(not (folder.after / name / RESULTS).exists() for name in self._evaluations())
         if not folder.finished or (wanted and not folder.has_policy):
             self._train(model, folder)
+            gc.collect()  # a trainer is a cycle of references; weights and optimizer would stay in memory
         if is_main():
             self._evaluate(str(folder.policy), folder.after, "after training")
             self._conclude(folder, evaluated=self.recipe.evaluation is not None)
