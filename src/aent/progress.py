@@ -1,4 +1,4 @@
-"""The progress bar shared by everything that takes a while, and lines that are printed as they are."""
+"""The progress bar shared by everything that takes a while, and lines and tables that are printed as they are."""
 
 import os
 from collections.abc import Callable
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
+
+_WIDE = 100_000
+"""Columns of a console that no table is too wide for."""
 
 
 def progress_bar(console: "Console") -> "Progress":
@@ -47,6 +51,17 @@ def hush() -> None:
 
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
+
+
+def whole(table: "Table") -> "Table":
+    """Give a table the width that it takes, so that a console does not squeeze it and cut numbers off.
+
+    Print it with ``crop=False``.
+    """
+    from rich.console import Console
+
+    table.width = Console(width=_WIDE, height=1).measure(table).maximum
+    return table
 
 
 def say(console: "Console", text: str) -> None:

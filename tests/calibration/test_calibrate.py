@@ -62,3 +62,23 @@ def test_the_advice_is_one_block_as_yaml_and_as_a_command():
     assert words[:-1] == ["aent", "train", "countdown", "--seed", "1", "--method"]
     assert yaml.safe_load(words[-1]) == block
     assert plain == "aent train countdown --seed 1 --method aent-auto"
+
+
+def test_a_method_in_the_flags_is_not_in_the_command():
+    """Its fields would win over those of the block, or belong to another method."""
+    flags = ["countdown", "--method", "siren", "--method.quantile=0.9", "--seed", "1"]
+    *_, command, _, plain = advice({"name": "aent", "low": 0.4, "high": 0.6}, flags)
+    block = "{name: aent, low: 0.4, high: 0.6}"
+    assert shlex.split(command) == ["aent", "train", "countdown", "--seed", "1", "--method", block]
+    assert plain == "aent train countdown --seed 1 --method aent-auto"
+
+
+def test_flags_of_the_evaluation_are_for_the_training_that_follows(workplace, monkeypatch):
+    """They were refused, with the advice to add --evaluation."""
+
+    def measured(run, *_):
+        raise InputError(f"as far as sampling, with evaluation {run.recipe.evaluation}")
+
+    monkeypatch.setattr("aent.calibration.calibrate.measure", measured)
+    with pytest.raises(InputError, match="as far as sampling, with evaluation None"):
+        calibrate(["countdown", "--evaluation.problems", "10", "--evaluation.samples", "4"])

@@ -1,3 +1,7 @@
+import io
+
+from rich.console import Console
+
 from aent.calibration.reading import Reading
 from aent.calibration.table import readings_table, rounded
 from aent.statistics import Figure
@@ -11,6 +15,16 @@ def test_figures_are_rounded_to_their_third_digit_or_the_second_of_their_error()
     assert rounded(Figure(0.0485, 0.001), 1000) == "48.5±1.0"
     assert rounded(Figure(1234.5, 10.0), 1) == "1234±10"
     assert rounded(Figure(0.0, 0.0), 100) == "0"
+
+
+def test_a_narrow_terminal_cuts_no_number_off():
+    long = Figure(-0.00214, 0.0029)
+    reading = Reading(entropy=long, dropped=long, pull=long, push=long, hold=long, size=0.5, prompts=4)
+    narrow = Console(file=io.StringIO(), width=40)
+    narrow.print(readings_table({"nucleus-99": reading}), crop=False)
+    heading, _, row = narrow.file.getvalue().splitlines()
+    assert " ".join(heading.split()) == "subset entropy left out, % pull x 1000 push x 1000 hold"
+    assert row.split() == ["nucleus-99", "-0.0021±0.0029", "-0.21±0.29", *["-2.1±2.9"] * 2, "-0.0021±0.0029"]
 
 
 def test_units_are_those_of_the_headings():

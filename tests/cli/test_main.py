@@ -1,5 +1,6 @@
 """The ``aent`` command: what it prints at once, and what it does not load for that."""
 
+import os
 import subprocess
 import sys
 
@@ -42,3 +43,15 @@ def test_the_version(capsys):
 def test_an_unknown_command_names_the_nearest(capsys):
     assert main(["trian"]) == 1
     assert "unknown command 'trian'. Did you mean 'train'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["--help", "diagnose --help", "eval --help"])
+def test_a_reader_that_is_gone_ends_help_without_a_word(words):
+    """What was printed waits in a buffer, so without a flush only the end of Python noticed."""
+    to_read, to_write = os.pipe()
+    os.close(to_read)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "aent.cli.main", *words.split()]
+    done = subprocess.run(command, stdout=to_write, stderr=subprocess.PIPE, env=environment)
+    os.close(to_write)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -29,6 +29,15 @@ def test_all_are_listed_with_formula_source_and_defaults(capsys, monkeypatch):
     assert row.strip("│ ").endswith("k, threshold=0.5")  # what must be given has no default
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_narrow_terminal_cuts_nothing_off(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["methods"]) == 0
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= columns
+
+
 def test_one_is_printed_in_full(capsys):
     assert main(["methods", "aent"]) == 0
     printed = capsys.readouterr().out

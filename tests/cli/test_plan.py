@@ -1,6 +1,7 @@
 """What `aent plan` prints."""
 
 import pytest
+from transformers import LlamaConfig
 
 from aent.cli.main import main
 
@@ -26,6 +27,14 @@ def test_another_number_of_gpus_comes_with_its_flags(capsys):
     shown = capsys.readouterr().out
     assert "GPUs: 16 for training, and 8 for a vLLM server" in shown
     assert "--gradient_accumulation_steps 8 --steps_per_generation 32" in shown
+
+
+def test_a_model_in_a_folder_with_brackets_is_named_as_it_is(tmp_path, capsys):
+    folder = tmp_path / "model [v2] [/b]"
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaConfig(**shape, vocab_size=64).save_pretrained(folder)
+    assert main(["plan", "gsm8k", "--model_name_or_path", str(folder)]) == 0
+    assert f"{folder}: 0.000B parameters" in capsys.readouterr().out
 
 
 def test_what_the_paper_does_not_say_is_said(capsys):

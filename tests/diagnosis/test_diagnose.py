@@ -33,6 +33,14 @@ def test_a_folder_that_is_not_there(run, state, tmp_path):
         draw(read_log(state(run("falling"))), tmp_path / "no/a.png")
 
 
+def test_numbers_whose_sums_overflow_are_reported_and_drawn(run, state, tmp_path):
+    rows = [{**row, "reward": 1.7e308, "completions/mean_length": 1.7e308} for row in run("steady")]
+    log = read_log(state(rows))
+    assert "reward not finite from step 5, in 60 logged rows" in " ".join(diagnose(log).text.split())
+    draw(log, tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()
+
+
 def test_a_real_run_of_plain_grpo():
     """`aent train countdown --method none --seed 6`: 0.64 to 0.25 nats in 300 steps."""
     found = diagnose(read_log(REAL))

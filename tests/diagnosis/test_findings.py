@@ -25,6 +25,7 @@ def test_a_healthy_run_has_none(run, seed):
     ("name", "changes", "says"),
     [
         ("not-finite", {"loss": np.where(LATE > 0, np.nan, 0.1)}, "from step 205, in 20 logged rows"),
+        ("not-finite", {"loss": np.where(LATE > 0, -1.7e308, 0.1)}, "from step 205, in 20 logged rows"),
         ("empty-windows", {"loss": 0.1 * (1 - LATE), "grad_norm": 1 - LATE}, r"20 of 60 .*first at step 205"),
         ("truncated", {"completions/clipped_ratio": 0.02 + 0.5 * LATE}, r"52% .*at first 2%"),
         ("length-drift", {"completions/mean_length": np.linspace(300, 900, N)}, "from 325.4 to 874.6 tokens"),

@@ -25,6 +25,16 @@ def test_a_collapsed_run(run, text):
     assert 'aent_method="aent-auto",' in told
 
 
+def test_a_run_that_collapsed_long_ago_and_a_reward_that_stands_still(text):
+    """Its last half lies at 0 without a trend; it was said not to run out."""
+    rows = [{"step": t, "entropy": max(0.0, 0.5 - 0.05 * t), "reward": 1.0} for t in range(1, 31)]
+    told = text(rows)
+    assert "Entropy has collapsed: 0.4 to 0 nats per token" in told
+    assert "It is gone: under 5% of the start." in told
+    assert "does not run out" not in told
+    assert "or one of the two hardly moved" in told  # the entropy did, the reward did not
+
+
 def test_a_falling_run_has_a_date(run, text):
     told = text(run("falling"))
     assert "Entropy is falling" in told

@@ -124,7 +124,7 @@ def pieces(path):
     return [1 + part.count("L") for part in path.split("M")[1:]]
 
 
-@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, 1.7e308])  # sums of the last overflow
 def test_a_value_that_is_not_finite_is_a_gap(broken):
     gap = chart("Reward", Line(label="a", seeds=[seed([0.0, 1.0, broken, broken, 1.0, broken, 0.5])]))
     (trace,) = gap.traces

@@ -200,3 +200,30 @@ def test_a_comparison_without_evaluations_shows_entropy_alone(tmp_path):
         )
     ]
     assert titles(comparison_figure(bare, tmp_path / "picture.png", title="GRPO")) == ["Entropy"]
+
+
+def test_the_mean_over_runs_pairs_steps_not_rows(tmp_path):
+    """The second run logs a step more, the third none at all: at step 10, (0.6 + 0.2) / 2."""
+    rows = [
+        [{"step": 10, "entropy": 0.6}, {"step": 20, "entropy": 0.4}],
+        [{"step": 5, "entropy": 0.9}, {"step": 10, "entropy": 0.2}, {"step": 20, "entropy": 0.0}],
+        [],
+    ]
+    seeds = [Seed(name="run", rows=r, before=None, after=None) for r in rows]
+    figure = comparison_figure([Line(label="none", seeds=seeds)], tmp_path / "picture.png", title="GRPO")
+    drawn = lines(figure.axes[0])["none"]
+    assert list(drawn.get_xdata()) == [10, 20]
+    assert list(drawn.get_ydata()) == pytest.approx([0.4, 0.2])
+
+
+def test_runs_that_logged_nothing_draw_nothing(tmp_path):
+    seeds = [Seed(name="run", rows=[], before=None, after=None)]
+    figure = comparison_figure([Line(label="none", seeds=seeds)], tmp_path / "picture.png", title="GRPO")
+    assert not len(lines(figure.axes[0])["none"].get_ydata())
+
+
+def test_values_whose_sums_would_overflow_are_gaps(tmp_path):
+    rows = [{"step": t, "reward": value} for t, value in enumerate((0.5, 1.7e308, -1.7e308, math.nan))]
+    np.testing.assert_array_equal(series(rows, "reward").values, [0.5, math.inf, -math.inf, math.nan])
+    figure = training_figure(rows, tmp_path / "run.png", title="x")
+    assert titles(figure) == ["Reward; gaps: not finite"]

@@ -100,6 +100,7 @@ def test_other_folders_with_the_name_of_a_checkpoint_are_passed_over(tmp_path):
 
 def test_a_row_that_holds_no_metrics_is_named(tmp_path):
     folder = RunFolder.create(tmp_path / "run", "x", Recipe())
-    folder.metrics.write_text('{"step": 5}\n5\n')
-    with pytest.raises(InputError, match=r"metrics\.jsonl is damaged: 5 is not a row"):
-        folder.logged_steps()
+    for line, named in (("5", "5"), ("null", "None"), ("[]", r"\[\]")):
+        folder.metrics.write_text(f'{{"step": 5}}\n{line}\n')
+        with pytest.raises(InputError, match=rf"metrics\.jsonl is damaged: {named} is not a row"):
+            folder.logged_steps()

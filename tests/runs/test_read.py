@@ -16,7 +16,7 @@ def test_a_finished_run(make_run):
     assert run.after is not None
     assert run.before.records == []  # the answers stay on disk
     assert run.before.metrics["pass@1"].value == 0.25
-    assert versions_of(run.folder.path)["aent"]
+    assert versions_of([run.folder.path])["aent"]
 
 
 def test_evaluations_and_summaries_are_no_steps(make_run):
@@ -48,13 +48,23 @@ def test_all_answers_to_the_problems_whose_tokens_were_kept(make_run):
 
 
 def test_versions_of_an_old_folder_are_unknown(tmp_path):
-    assert versions_of(tmp_path) == {}
+    assert versions_of([tmp_path]) == {}
     (tmp_path / "versions.json").write_text(json.dumps({"aent": "0.1.0"}))
-    assert versions_of(tmp_path) == {"aent": "0.1.0"}
+    assert versions_of([tmp_path]) == {"aent": "0.1.0"}
+
+
+def test_versions_of_runs_made_with_different_ones_are_all_named(tmp_path):
+    versions = {"one": {"torch": "2.12.0", "peft": "0.21.2"}, "two": {"torch": "2.13.0"}, "old": None}
+    for name, said in versions.items():
+        (tmp_path / name).mkdir()
+        if said:
+            (tmp_path / name / "versions.json").write_text(json.dumps(said))
+    folders = [tmp_path / name for name in versions]
+    assert versions_of(folders) == {"torch": "2.12.0 and 2.13.0", "peft": "0.21.2 and none"}
 
 
 def test_versions_that_cannot_be_read_are_named(make_run):
     folder = make_run("run").path
     (folder / "versions.json").write_text('{"aent": "0.')
     with pytest.raises(InputError, match=r"versions.json is not JSON.*Remove it"):
-        versions_of(folder)
+        versions_of([folder])

@@ -53,8 +53,10 @@ def test_a_violation_is_printed_with_its_mdp(tmp_path, monkeypatch):
 
 def test_full_counts_on_from_the_last_seed(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "SHAPES", theory.SHAPES[:1])
-    check_propositions((4, 2), folder=tmp_path, full=True, console=console())
-    assert json.loads((tmp_path / "results.json").read_text())["seeds"] == [4, 2, *range(5, 23)]
+    folder, out = tmp_path / "[study]", console()
+    check_propositions((4, 2), folder=folder, full=True, console=out)
+    assert json.loads((folder / "results.json").read_text())["seeds"] == [4, 2, *range(5, 23)]
+    assert f"{folder}: cases.csv" in out.file.getvalue()  # brackets are no markup
 
 
 def test_the_search_prints_what_it_found_beside_what_is_in_use(tmp_path, monkeypatch):

@@ -45,3 +45,12 @@ def test_sweep():
 
 def test_plain():
     assert printed(plain_table("bias", [{"kept": 12, "best": 0.14161}])) == [["12", "0.1416"]]
+
+
+def test_a_narrow_terminal_cuts_nothing_off():
+    text = io.StringIO()
+    narrow = Console(file=text, width=60)
+    rows = [row("clamped, band", paper_reward=0.36, paper_gain=0.12)]
+    for table in (comparison_table(rows), sweep_table("prior", rows), plain_table("bias", rows)):
+        narrow.print(table)
+    assert "…" not in text.getvalue()

@@ -19,7 +19,7 @@ from aent.policies.sampling import Sampling
 from aent.progress import counter, hush, progress_bar
 from aent.records import write
 from aent.runs.recipe import whole_yaml
-from aent.spec import dump_yaml
+from aent.spec import dump_yaml, take_section
 from aent.training.prepare import prepare, read_request
 from aent.training.run import Run
 
@@ -63,7 +63,8 @@ def calibrate(
         raise unknown("subset", subset, SUBSETS)
     if output is not None and (output.exists() or not output.absolute().parent.is_dir()):
         raise InputError(f"--output {output} must be a new file in a folder that exists")
-    run = prepare(read_request([*flags, "--evaluation", "null", "--use_vllm", "false"]))
+    measured, _ = take_section(flags, "evaluation", {})  # it is for the training that follows
+    run = prepare(read_request([*measured, "--evaluation", "null", "--use_vllm", "false"]))
     check_options(run)
     console = console or run.console
     few = not run.recipe.made and not torch.cuda.is_available()
@@ -135,7 +136,8 @@ def measure(run: Run, prompts: int, samples: int, console: Console) -> dict[str,
 def advice(block: Mapping[str, Any], flags: Sequence[str]) -> list[str]:
     """Return the settings as YAML and as a command, what they should do, and the command without settings."""
     flow = dump_yaml(dict(block), flow=True).strip()
-    command = ["aent", "train", *flags, "--method"]
+    others, _ = take_section(flags, "method", {})  # its fields would win over those of the block
+    command = ["aent", "train", *others, "--method"]
     return [
         f"Predicted with this block: {block['low']} to {block['high']} nats per token, as means over ten "
         "steps, after the first 20.\n",

@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from aent.calibration.reading import Reading
+from aent.progress import whole
 from aent.statistics import Figure
 
 CAPTION = (
@@ -17,14 +18,14 @@ CAPTION = (
 
 
 def readings_table(readings: Mapping[str, Reading]) -> Table:
-    """Return one row per subset, with standard errors."""
+    """Return one row per subset, with standard errors, never squeezed: print it with ``crop=False``."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("subset", "entropy", "left out, %", "pull x 1000", "push x 1000", "hold"):
         table.add_column(heading, justify="left" if heading == "subset" else "right", no_wrap=True)
     for name, each in readings.items():
         figures = (each.entropy, 1), (each.dropped, 100), (each.pull, 1e3), (each.push, 1e3), (each.hold, 1)
         table.add_row(name, *(rounded(figure, scale) for figure, scale in figures))
-    return table
+    return whole(table)
 
 
 def rounded(figure: Figure, scale: float) -> str:

@@ -30,15 +30,26 @@ HELP = "usage: aent COMMAND [--help]\n\n" + "\n".join(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A user's mistake is one message, not a stack trace."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(HELP)
-        return 0 if words else 2
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", category=FutureWarning)  # between the libraries, not for users
-    return exit_code(lambda: _run(words[0], words[1:]))
+    return exit_code(lambda: _run(words))
 
 
-def _run(command: str, argv: Sequence[str]) -> int:
+def _run(words: Sequence[str]) -> int:
+    try:
+        return _command(words[0], words[1:]) if words else _usage(2)
+    finally:
+        print(end="", flush=True)  # a reader that is gone is noticed here, not when Python ends
+
+
+def _usage(code: int) -> int:
+    print(HELP)
+    return code
+
+
+def _command(command: str, argv: Sequence[str]) -> int:
+    if command in ("-h", "--help"):
+        return _usage(0)
     if command == "--version":
         from aent import __version__
 

@@ -59,9 +59,9 @@ def defaults(method: Entry) -> str:
 def _table(heading: str, entries: Sequence[Entry]) -> Table:
     table = Table(title=heading, title_justify="left", show_lines=True, expand=True)
     table.add_column("name", no_wrap=True)
-    table.add_column("what it does, in nats", ratio=3)
+    table.add_column("what it does, in nats", ratio=3, overflow="fold")
     table.add_column("arXiv", no_wrap=True)
-    table.add_column("defaults", ratio=2)
+    table.add_column("defaults", ratio=2, overflow="fold")  # a number that is cut is another number
     for method in entries:
         sources = "\n".join(method.sources)
         table.add_row(method.name, escape(method.formula), sources or "-", defaults(method) or "-")

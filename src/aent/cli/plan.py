@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from aent.planning.constants import GPUS, PAPER
+from aent.progress import say
 from aent.spec import take_flags, whole_number
 
 OWN = ("gpu", "gpus", "server_gpus", "mean_length")
@@ -45,10 +46,10 @@ def main(argv: Sequence[str]) -> int:
     )
     console = Console()
     for line in summary_lines(estimate):
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     console.print(memory_table(estimate, kinds))
     console.print(time_table(estimate, kinds))
     if request.source in PAPER:
         for line in paper_lines(estimate, PAPER[request.source]):
-            console.print(line, highlight=False, soft_wrap=True)
+            say(console, line)
     return 0

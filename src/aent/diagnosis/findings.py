@@ -7,7 +7,7 @@ import numpy as np
 
 from aent.diagnosis.movement import EntropyMovement, Movement, finite, movement
 from aent.logs.names import Row
-from aent.report.figure import series
+from aent.report.figure import HUGE, series
 
 # Thresholds are ours: rules of thumb, not measurements.
 TRUNCATED = 0.2
@@ -50,9 +50,9 @@ def not_finite(rows: Sequence[Row], entropy: EntropyMovement | None) -> Finding 
     """NaN or infinity in loss, gradient, entropy or reward."""
     watched = ("loss", "grad_norm", "entropy", "aent/entropy", "reward", "kl", "ppo_kl")
     for row in rows:
-        wrong = [key for key in watched if key in row and not np.isfinite(row[key])]
+        wrong = [key for key in watched if key in row and not abs(row[key]) <= HUGE]
         if wrong:
-            later = sum(any(k in r and not np.isfinite(r[k]) for k in watched) for r in rows)
+            later = sum(any(k in r and not abs(r[k]) <= HUGE for k in watched) for r in rows)
             text = f"{' and '.join(wrong)} not finite from step {row['step']:g}, in {later} logged rows"
             return Finding("not-finite", wrong[0], text)
     return None

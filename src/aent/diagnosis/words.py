@@ -11,6 +11,7 @@ from aent.logs.read import Log
 from aent.statistics import Estimate
 
 WIDTH, INDENT = 100, 12
+GONE_ALREADY = f"It is gone: under {GONE:.0%} of the start."
 STATES = {
     "collapsed": "has collapsed",
     "falling": "is falling",
@@ -48,6 +49,8 @@ def entropy_lines(entropy: EntropyMovement | None) -> Iterator[str]:
         yield _gone(entropy, entropy.gone_at)
     elif entropy.direction > 0:
         yield "In the last half of the log it grows."
+    elif entropy.ratio < GONE:
+        yield GONE_ALREADY
     else:
         yield "In the last half of the log it has no clear trend, so it does not run out at this rate."
 
@@ -55,7 +58,7 @@ def entropy_lines(entropy: EntropyMovement | None) -> Iterator[str]:
 def _gone(entropy: EntropyMovement, gone: Estimate) -> str:
     last = entropy.steps[1]
     if gone.value <= last:
-        return f"It is gone: under {GONE:.0%} of the start."
+        return GONE_ALREADY
     latest = "no end" if gone.high > 100 * last else f"{gone.high:.0f}"
     return (
         f"At this rate {GONE:.0%} of the start is left at step {gone.value:.0f} "
@@ -74,7 +77,7 @@ def reward_lines(reward: Movement | None, trade: Trade | None) -> Iterator[str]:
     direction = {1: "and still grows", 0: "with no clear trend in the last half", -1: "and now falls"}
     yield f"went from {reward.start:.3g} to {reward.end:.3g}, {direction[reward.direction]}."
     if trade is None:
-        yield f"No fit to the entropy: fewer than {LEAST} rows have both, or the entropy hardly moved."
+        yield f"No fit to the entropy: fewer than {LEAST} rows have both, or one of the two hardly moved."
         return
     yield (
         f"Fit R = b - a exp(H): a = {_estimate(trade.a, '.3g')}, b = {_estimate(trade.b, '.3g')}, "

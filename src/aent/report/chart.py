@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from aent.report.content import Line, Metrics, Seed
-from aent.report.figure import series
+from aent.report.figure import Series, over_seeds, series
 
 WIDTH, HEIGHT = 400, 240
 """Size of a chart in the units of the SVG; on a phone one of them is about 0.9 px."""
@@ -103,7 +103,7 @@ def training_charts(lines: Sequence[Line]) -> list[Chart]:
     for kind in KINDS:
         curves = [c for slot, line in enumerate(lines) if (c := _over_steps(kind, slot, line)) is not None]
         if curves:
-            longest = max(len(_logged(kind, line)[0]) for line in lines)
+            longest = max(len(_logged(kind, line).steps) for line in lines)
             size = ceil(longest / POINTS)
             thinned = f"each point is the mean of {size} logged rows" if size > 1 else ""
             gap = "" if all(np.isfinite(curve.y).all() for curve in curves) else GAP
@@ -130,22 +130,15 @@ def pass_chart(lines: Sequence[Line]) -> Chart | None:
     return _chart("pass@k", "share of problems solved within k answers", "k", curves, "", _k_ticks)
 
 
-def _logged(kind: Kind, line: Line) -> tuple[np.ndarray, np.ndarray]:
+def _logged(kind: Kind, line: Line) -> Series:
     """Return the steps that all seeds logged, and the values there: seeds x steps."""
-    by_step = [dict(zip(*_first(kind.keys, seed), strict=True)) for seed in line.seeds]
-    by_step = [values for values in by_step if values]
-    if not by_step:
-        return np.zeros(0), np.zeros((0, 0))
-    shared = sorted(set.intersection(*(set(values) for values in by_step)))
-    return np.array(shared), np.array([[values[step] for step in shared] for values in by_step])
+    return over_seeds([_first(kind.keys, seed) for seed in line.seeds])
 
 
-def _first(keys: Iterable[str], seed: Seed) -> tuple[list[float], list[float]]:
-    for key in keys:
-        steps, values = series(seed.rows, key)
-        if len(steps):
-            return steps.tolist(), values.tolist()
-    return [], []
+def _first(keys: Iterable[str], seed: Seed) -> Series:
+    """Return the series of the first key that was logged; an empty one if none was."""
+    found = [series(seed.rows, key) for key in keys]
+    return next((data for data in found if len(data.steps)), found[0])
 
 
 def _over_steps(kind: Kind, slot: int, line: Line) -> Curve | None:
@@ -168,7 +161,7 @@ def _over_steps(kind: Kind, slot: int, line: Line) -> Curve | None:
 def _target(line: Line, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the lowest lower and the highest upper bound over seeds; infinite where there is none."""
     lows, highs = (
-        [_finite(*_first((f"aent/{side}",), seed)) for seed in line.seeds] for side in ("low", "high")
+        [_finite(series(seed.rows, f"aent/{side}")) for seed in line.seeds] for side in ("low", "high")
     )
     if not any([*lows, *highs]):
         return None
@@ -177,8 +170,8 @@ def _target(line: Line, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray] | No
     return low, high
 
 
-def _finite(steps: Iterable[float], values: Iterable[float]) -> dict[float, float]:
-    return {step: value for step, value in zip(steps, values, strict=True) if isfinite(value)}
+def _finite(data: Series) -> dict[float, float]:
+    return {step: value for step, value in zip(*data, strict=True) if isfinite(value)}
 
 
 def _thinned(values: Float[np.ndarray, "seeds steps"]) -> Float[np.ndarray, "seeds points"]:

@@ -40,6 +40,8 @@ _STYLE: dict[Any, Any] = {
 
 
 GAPS = "; gaps: not finite"
+HUGE = 1e150
+"""Magnitude above which a value counts as infinite: sums and squares of such values overflow."""
 
 
 class Series(NamedTuple):
@@ -175,9 +177,9 @@ def _draw_runs(axes: "Axes", line: Line, color: str) -> None:
     found = [_full_entropy(seed.rows) for seed in line.seeds]
     for data in found:
         axes.plot(*data, color=color, alpha=0.25, linewidth=0.8)
-    shortest = min((data.steps for data in found), key=len)
-    mean = np.mean([data.values[: len(shortest)] for data in found], 0)
-    axes.plot(shortest, mean, color=color, linewidth=2, label=line.label)
+    steps, values = over_seeds(found)
+    mean = values.mean(0) if len(steps) else steps
+    axes.plot(steps, mean, color=color, linewidth=2, label=line.label)
 
 
 def _draw_change(axes: "Axes", line: Line, name: str, color: str, shift: float) -> None:
@@ -191,10 +193,26 @@ def _draw_change(axes: "Axes", line: Line, name: str, color: str, shift: float) 
 
 
 def series(rows: Rows, key: str) -> Series:
-    """Return the steps and values of the rows that have a number under the key, finite or not."""
+    """Return the steps and values of the rows that have a number under the key, finite or not.
+
+    A value beyond `HUGE` is infinite.
+    """
     pairs = [(row["step"], row[key]) for row in rows if "step" in row and row.get(key) is not None]
-    steps, values = zip(*pairs, strict=True) if pairs else ((), ())
-    return Series(np.array(steps, dtype=float), np.array(values, dtype=float))
+    steps, numbers = zip(*pairs, strict=True) if pairs else ((), ())
+    values = np.array(numbers, dtype=float)
+    values = np.where(np.abs(values) > HUGE, np.copysign(np.inf, values), values)
+    return Series(np.array(steps, dtype=float), values)
+
+
+def over_seeds(runs: Sequence[Series]) -> Series:
+    """Return the steps that all runs logged, and the values there: runs x steps.
+
+    A run that logged nothing is left out.
+    """
+    by_step = [dict(zip(*map(np.ndarray.tolist, run), strict=True)) for run in runs if len(run.steps)]
+    shared = sorted(set.intersection(*map(set, by_step))) if by_step else []
+    values = np.array([[run[step] for step in shared] for run in by_step])
+    return Series(np.array(shared), values.reshape(len(by_step), len(shared)))
 
 
 def _finite(data: Series) -> Series:

@@ -24,8 +24,8 @@ def content_of_comparison(folder: ComparisonFolder) -> Content:
     result, seeds = _outcome(folder, comparison, runs)
     sections = [_section(name, comparison, runs, result, len(seeds)) for name in comparison.algorithms]
     sections = [section for section in sections if section.lines]
-    versions = versions_of(folder.path)
     every = list(runs.values())
+    versions = versions_of([run.folder.path for run in every])
     return Content(
         title=f"{', '.join(name.upper() for name in comparison.algorithms)} on {every[0].task}: "
         f"{len(comparison.entrants)} methods compared",

@@ -31,7 +31,7 @@ def content_of_runs(runs: Sequence[StoredRun]) -> Content:
         _section(name, {k[1]: v for k, v in groups.items() if k[0] == name}, names) for name in algorithms
     ]
     labels = ", ".join(dict.fromkeys(label for _, label in groups))
-    versions = versions_of(runs[0].folder.path)
+    versions = versions_of(folders)
     return Content(
         title=f"{', '.join(name.upper() for name in algorithms)} on {runs[0].task}: {labels}",
         facts=facts(runs, versions),

@@ -119,8 +119,10 @@ class RunFolder:
             raise InputError(
                 f"{self.metrics} is damaged: {error}. Remove the lines that are not JSON"
             ) from None
-        if odd := next((row for row in rows if not isinstance(row, dict)), None):
-            raise InputError(f"{self.metrics} is damaged: {odd!r} is not a row of metrics. Remove that line")
+        if odd := [row for row in rows if not isinstance(row, dict)]:
+            raise InputError(
+                f"{self.metrics} is damaged: {odd[0]!r} is not a row of metrics. Remove that line"
+            )
         return rows
 
     def logged_steps(self) -> list[dict[str, Any]]:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from aent.errors import InputError
 from aent.evaluation import load_results
 from aent.evaluation.results import per_problem
+from aent.progress import whole
 from aent.records import versions, write
 from aent.runs.comparison import Comparison, ComparisonFolder, Job
 from aent.runs.folder import RunFolder
@@ -36,8 +36,6 @@ SCALARS = ("reward_area", "entropy_kept", "seconds")
 """Metrics with one number per run: mean reward over training, entropy after / before, seconds of training."""
 INTERVAL = ("difference", "low", "high")
 OUTCOME = "comparison.json"
-_WIDE = 100_000
-"""Columns of a console that no table of methods is too wide for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +190,9 @@ def comparison_table(result: Outcome, algorithm: str, width: int | None = None) 
         width: of the terminal. If the table is wider, it has a row per metric and method instead. Without a
             width the table takes what it needs, so print it with ``crop=False``.
     """
-    table = _columns_of_methods(result, algorithm)
-    # A table that has a width is never squeezed by the console
-    table.width = Console(width=_WIDE, height=1).measure(table).maximum
-    return table if width is None or table.width <= width else _rows_of_methods(result, algorithm)
+    table = whole(_columns_of_methods(result, algorithm))
+    fits = width is None or (table.width or 0) <= width
+    return table if fits else _rows_of_methods(result, algorithm)
 
 
 def _columns_of_methods(result: Outcome, algorithm: str) -> Table:

@@ -78,12 +78,22 @@ def records_with_tokens(folder: Path) -> list[Record]:
     return [record for record in records if record.problem in kept]
 
 
-def versions_of(folder: Path) -> dict[str, str]:
-    """Return the versions that a folder says it was written with; empty where it does not say.
+def versions_of(folders: Sequence[Path]) -> dict[str, str]:
+    """Return the versions that folders say they were written with, all of them where they differ.
+
+    A folder that does not say counts for nothing; a package that only some had is ``none`` in the others.
 
     Raises:
-        InputError: if the file that says so is not JSON.
+        InputError: if a file that says so is not JSON.
     """
+    found = [versions for versions in map(_versions, folders) if versions]
+    names = dict.fromkeys(name for versions in found for name in versions)
+    return {
+        name: " and ".join(dict.fromkeys(versions.get(name, "none") for versions in found)) for name in names
+    }
+
+
+def _versions(folder: Path) -> dict[str, str]:
     file = folder / VERSIONS
     try:
         return json.loads(file.read_bytes()) if file.exists() else {}

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from aent.errors import InputError
-from aent.progress import progress_bar
+from aent.progress import progress_bar, say
 from aent.records import json_text, versions, write_all
 from aent.study import figures, plans
 from aent.study.cache import Runs, finish
@@ -68,7 +68,7 @@ def compare_methods(
     results = {"world": asdict(world), "methods": methods, "seeds": seeds, "verdicts": verdicts, "rows": rows}
     _save(folder, results, rows, "results.csv")
     pictures = ", ".join(sorted(path.name for path in folder.glob("study-*.png")))
-    _say(console, f"{folder}: results.json, results.csv, runs.jsonl, {pictures}")
+    say(console, f"{folder}: results.json, results.csv, runs.jsonl, {pictures}")
 
 
 def repeat_search(*, folder: Path, workers: int, console: Console) -> None:
@@ -79,11 +79,11 @@ def repeat_search(*, folder: Path, workers: int, console: Console) -> None:
     """
     require_workers(workers)
     world, bonuses = search(Runs(folder / "runs.jsonl"), console, workers)
-    _say(console, f"world: {world}")
+    say(console, f"world: {world}")
     console.print(f"in the settings: {'the same' if world == WORLD else WORLD}", highlight=False)
     for name, bonus in bonuses.items():
         same = "the same" if bonus == METHODS[name] else METHODS[name]
-        _say(console, f"{name}: {bonus}\nin the settings: {same}")
+        say(console, f"{name}: {bonus}\nin the settings: {same}")
 
 
 def check_propositions(seeds: Sequence[int], *, folder: Path, full: bool, console: Console) -> list[Case]:
@@ -112,11 +112,11 @@ def check_propositions(seeds: Sequence[int], *, folder: Path, full: bool, consol
     results = {"seeds": seeds, "propositions": propositions, "clamping": bias, "one step": steps}
     rows = [{**asdict(case), "where": "/".join(map(str, case.where))} for case in cases]
     _save(folder, results, rows, "cases.csv")
-    _say(console, f"{folder}: cases.csv, results.json, study-theory.png")
+    say(console, f"{folder}: cases.csv, results.json, study-theory.png")
     violations = [case for case in cases if case.violated]
     for case in violations:
-        _say(console, f"VIOLATED: {case}")
-        _say(console, describe(case))
+        say(console, f"VIOLATED: {case}")
+        say(console, describe(case))
     return violations
 
 
@@ -160,7 +160,3 @@ def _save(folder: Path, results: dict[str, Any], rows: Rows, table: str) -> None
     writer.writerows(rows)
     record = json_text({**results, "versions": versions()}, indent=1) + "\n"
     write_all({folder / "results.json": record, folder / table: text.getvalue()})
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True)

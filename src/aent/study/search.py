@@ -71,7 +71,7 @@ def _choose_world(worlds: Sequence[World], runs: Runs, console: Console) -> Worl
         )
     table = Table(title=f"worlds that rise at {RISE[0]}-{RISE[1]}: {len(inside)} of {len(worlds)}")
     for column in (*WORLD_GRID, "half way, step", *(f"at {n}" for n in PAPER["none"]), "distance"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     inside.sort(key=lambda row: row[0])
     for distance, half, levels, world in inside:
         fields = [f"{getattr(world, name):g}" for name in WORLD_GRID]
@@ -94,7 +94,7 @@ def _half_way(runs: Runs, job: Job) -> float:
 def _ranking(name: str, grid: Sequence[dict[str, object]], rewards: Sequence[float]) -> Table:
     table = Table(title=f"{name}, 15 optimal actions")
     for column in (*grid[0], "reward"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for fields, reward in sorted(zip(grid, rewards, strict=True), key=lambda row: -row[1]):
         table.add_row(
             *(f"{v:g}" if isinstance(v, float) else str(v) for v in fields.values()), f"{reward:.3f}"

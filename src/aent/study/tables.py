@@ -12,7 +12,7 @@ def comparison_table(rows: Rows) -> Table:
     """Show the rows of the comparison beside the paper's levels and gains."""
     table = Table(title="average reward at the end, gain over no bonus; 95 % intervals over states")
     for column in ("optimal", "method", "reward", "paper", "gain", "paper", "per seed"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for r in rows:
         table.add_row(
             str(r["optimal"]),
@@ -30,7 +30,7 @@ def sweep_table(name: str, rows: Rows) -> Table:
     """Show the rows of a sweep."""
     table = Table(title=name)
     for column in ("optimal", "varied", "value", "method", "reward", "gain"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for r in rows:
         gain = "-" if r["method"] == "none" else _interval(r, "gain", "+")
         table.add_row(
@@ -43,7 +43,7 @@ def plain_table(title: str, rows: Rows) -> Table:
     """Show rows as they are, floats with four decimals."""
     table = Table(title=title)
     for column in rows[0]:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for row in rows:
         table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()))
     return table
