@@ -1,4 +1,4 @@
-"""The progress bar shared by everything that takes a while, and lines and tables that are printed as they are."""
+"""The progress bar of everything that takes a while; lines and tables that are printed as they are."""
 
 import os
 from collections.abc import Callable

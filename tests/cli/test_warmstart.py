@@ -12,9 +12,10 @@ SMALL = ["--hidden-size", "32", "--layers", "1", "--vocab-size", "64", "--demons
 def test_a_policy_of_the_given_shape_and_task(workplace, capsys):
     argv = ["warmstart", "--output", "policy", "--task", "chain", "--task.steps", "2", "--seed", "5", *SMALL]
     assert main(argv) == 0
-    assert "policy: policy and tokenizer. Evaluate it with: aent eval --model policy" in (
-        capsys.readouterr().out.replace("\n", "")
-    )
+    said = capsys.readouterr().out.replace("\n", "")
+    command = "aent eval --model policy --task chain --task.steps 2"
+    assert f"policy: policy and tokenizer. Evaluate it with: {command}" in said
+    assert main([*command.split()[1:], "--problems", "1", "--samples", "1", "--output", "out"]) == 0
     settings = json.loads((workplace / "policy/warmstart.json").read_text())
     assert settings["task"] | {"name": "chain", "steps": 2} == settings["task"]
     assert (settings["hidden_size"], settings["seed"]) == (32, 5)

@@ -1,11 +1,12 @@
 import re
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from datasets import Dataset
 
 from aent.errors import InputError
-from aent.evaluation import EvalConfig, evaluate, load_results
+from aent.evaluation import EvalConfig, evaluate, load_results, settings
 from aent.policies.sampling import PROMPTS_WITH_TEXTS, SAMPLES_WITH_TEXTS
 from aent.tasks.task import Task
 
@@ -103,3 +104,41 @@ def test_the_first_problems_are_taken_and_the_settings_go_through(model, tokeniz
 def test_an_empty_split_is_refused(model, tokenizer):
     with pytest.raises(InputError, match="train split of task 'letters' is empty"):
         evaluate(model, tokenizer, Letters(), EvalConfig(split="train"))
+
+
+@dataclass(frozen=True)
+class Odd(Letters):
+    """Gives scores, and rows, that a task of one's own may give."""
+
+    given: object = None
+    extra: object = 1.0
+    column: str = "prompt"
+
+    def dataset(self, split):
+        return [{self.column: "a=", "wanted": "a", "extra": self.extra}]
+
+    def score(self, completion, row):
+        return self.given
+
+
+@pytest.mark.parametrize("given", [np.float32(1), np.bool_(True), np.int64(1), True])
+def test_scores_of_numpy_are_saved_as_numbers(given, model, tokenizer, tmp_path):
+    evaluate(model, tokenizer, Odd(given=given), EvalConfig(samples=2)).save(tmp_path)
+    assert [r.score for r in load_results(tmp_path).records] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("given", [float("nan"), float("inf"), "1"])
+def test_a_score_that_is_no_number_is_named(given, model, tokenizer):
+    with pytest.raises(InputError, match=f"'letters' returned {given!r}"):
+        evaluate(model, tokenizer, Odd(given=given), EvalConfig(samples=2))
+
+
+def test_rows_without_a_prompt_are_named(model, tokenizer):
+    with pytest.raises(InputError, match="'letters' has the columns question, wanted, extra and no 'prompt'"):
+        evaluate(model, tokenizer, Odd(given=1.0, column="question"), EvalConfig(samples=2))
+
+
+def test_a_column_of_no_concern_may_hold_nan():
+    config = EvalConfig(samples=2)
+    one, other = (settings(Odd(extra=x), config, "m", "transformers") for x in (float("nan"), 2.0))
+    assert one["problems_sha256"] != other["problems_sha256"]

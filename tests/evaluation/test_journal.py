@@ -27,8 +27,8 @@ def test_whole_batches_are_kept_and_a_torn_one_is_forgotten(record, tmp_path):
     assert not journal.finished
 
 
-def test_other_settings_are_refused_and_named(tmp_path):
-    Journal.open(tmp_path, SETTINGS, 2)
+def test_other_settings_are_refused_and_named(record, tmp_path):
+    Journal.open(tmp_path, SETTINGS, 2).append([record(0, 0, 1.0)])
     before = (tmp_path / "settings.json").read_bytes()
     with pytest.raises(InputError, match=r"other settings \(samples: 2 there, 4 now\)"):
         Journal.open(tmp_path, {**SETTINGS, "samples": 4}, 2)
@@ -36,8 +36,16 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert json.loads(before)["task"]["numbers"] == [1, 2]
 
 
-def test_a_field_that_an_earlier_version_did_not_have_may_be_unset(tmp_path):
+def test_settings_without_an_answer_can_be_corrected(record, tmp_path):
+    """As a batch size that does not fit in memory: the error advises another."""
     Journal.open(tmp_path, SETTINGS, 2)
+    (tmp_path / ".lock").touch()
+    Journal.open(tmp_path, {**SETTINGS, "samples": 4}, 2).append([record(0, 0, 1.0)])
+    assert json.loads((tmp_path / "settings.json").read_text())["samples"] == 4
+
+
+def test_a_field_that_an_earlier_version_did_not_have_may_be_unset(record, tmp_path):
+    Journal.open(tmp_path, SETTINGS, 2).append([record(0, 0, 1.0)])
     task = SETTINGS["task"]
     Journal.open(tmp_path, {**SETTINGS, "task": {**task, "chat": False, "system": None}, "dtype": None}, 2)
     with pytest.raises(InputError, match="chat"):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -114,3 +115,21 @@ def test_answers_that_are_not_the_planned_ones_are_refused(tasks, loaded, tmp_pa
     (tmp_path / "out/two/results.json").unlink()
     with pytest.raises(InputError, match=r"samples.jsonl is damaged: its answers are not those"):
         open_suite(tasks, tmp_path / "out").run()
+
+
+def test_a_limit_that_does_not_fit_can_be_corrected_in_the_same_folder(tasks, loaded, model, tmp_path):
+    too_long = replace(CONFIG, max_tokens=model.config.max_position_embeddings)
+    with pytest.raises(InputError, match="lower max_tokens"):
+        open_suite(tasks, tmp_path / "out", config=too_long).run()
+    assert len(open_suite(tasks, tmp_path / "out").run()) == 2
+
+
+def test_a_folder_with_other_tasks_is_left_alone(tasks, loaded, tmp_path):
+    """Its summary.json would lose them; a further task joins those that are there."""
+    out = tmp_path / "out"
+    three = {**tasks, "three": tasks["one"]}
+    open_suite(tasks, out).run()
+    with pytest.raises(InputError, match="out already holds two, which is none of the tasks one, three"):
+        open_suite({name: three[name] for name in ("one", "three")}, out)
+    assert list(json.loads((out / "summary.json").read_text())) == ["two", "one", "mean"]
+    assert list(open_suite(three, out).run()) == ["two", "one", "three"]

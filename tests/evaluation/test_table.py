@@ -40,6 +40,33 @@ def test_a_table_shows_both_sides_and_what_changed(evaluated):
     assert "40 problems" in console.file.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("answers", "note"),
+    [
+        (["7"] * 40, "100 % of all answers are '7', whatever the question"),
+        (["[b]7[/b]"] * 36 + ["8"] * 4, "90 % of all answers are '[b]7[/b]', whatever the question"),
+        (["1" * 50] * 40, f"100 % of all answers are '{'1' * 19}…', whatever the question"),
+        (["7"] * 35 + ["8"] * 5, ""),
+        (["7"] * 36 + [None] * 4, "90 % of all answers are '7', whatever the question"),
+        ([None] * 40, ""),
+        (["7"] * 9, ""),
+    ],
+)
+def test_one_answer_to_everything_is_pointed_out(answers, note, record):
+    """A policy that says 7 to all 40 problems may earn 60 % with it."""
+    config = EvalConfig(samples=1)
+    records = [record(problem, 0, 1.0, answer) for problem, answer in enumerate(answers)]
+    metrics = estimates(per_problem(records, config.ks), config.seed)
+    made = Evaluation(metrics=metrics, config=config, records=records, about={})
+    for table in (results_table(made), before_after_table(made, made)):
+        console = Console(file=io.StringIO(), width=200)
+        table.width = 180
+        console.print(table)
+        found = [line for line in console.file.getvalue().splitlines() if "answers are" in line]
+        assert all(line.strip().removeprefix("before: ").removeprefix("after: ") == note for line in found)
+        assert bool(found) == bool(note)
+
+
 def test_one_evaluation_alone(evaluated):
     console = Console(file=io.StringIO(), width=40)
     console.print(results_table(evaluated(right=10)))

@@ -55,3 +55,11 @@ def test_a_template_without_a_system_role_is_named(tokenizer):
     assert encode(tokenizer, [question]) == [3, 38, 39]
     with pytest.raises(InputError, match=r"refuses a conversation of system, user: System role not supp"):
         encode(tokenizer, [{"role": "system", "content": "be brief"}, question])
+
+
+@pytest.mark.parametrize(
+    "prompt", [None, 3, ["a"], [{"role": "user"}], [{"role": "user", "content": None}]], ids=str
+)
+def test_what_is_no_prompt_is_named(prompt, tokenizer):
+    with pytest.raises(InputError, match=r"the prompt .* is neither a text nor a list of messages"):
+        encode(tokenizer, prompt)

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from aent import InputError
-from aent.policies import Warmstart, cached_policy, warmstart
+from aent.policies import Warmstart, cached_policy, generate, warmstart
+from aent.policies.load import load_model
+from aent.policies.sampling import Sampling
 from aent.policies.tokenizer import character_tokenizer
 from aent.policies.warmstart import small_model
 from aent.tasks import Countdown, load_task
@@ -148,3 +150,24 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     ):
         warmstart(Warmstart(), load_task("math"), tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Long(Countdown):
+    """Countdown with prompts of about 700 characters, whose answers may be longer than they need to be."""
+
+    name: ClassVar[str] = "long"
+    free_form: ClassVar[bool] = True
+
+    def draw(self, rng):
+        row = super().draw(rng)
+        return row and {**row, "prompt": " " * 700 + row["prompt"]}
+
+
+def test_the_context_holds_the_task_that_the_policy_was_made_for(tmp_path):
+    """With what `evaluate` gives an answer of any form: 512 tokens."""
+    folder = warmstart(Warmstart(vocab_size=64, demonstrations=64, **TINY), Long(), tmp_path / "policy")
+    model, tokenizer = load_model(str(folder))
+    row = Long().dataset("test")[0]
+    answers = generate(model, tokenizer, [row["prompt"]], Sampling(max_tokens=512, temperature=0))
+    assert len(answers) == 1

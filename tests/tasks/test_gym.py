@@ -126,6 +126,15 @@ def test_a_prefix_of_a_probability_earns_nothing():
         assert task.score(str(gold), row) == 1.0
 
 
+def test_a_probability_with_an_exponent_is_right():
+    """As the gold answer of a question about many coins is written."""
+    entry = {"question": "?", "answer": "3.051757812e-05", "metadata": {}}
+    task, row = ReasoningGym(source="coin_flip"), {"entry": json.dumps(entry)}
+    assert task.score(task.gold(row), row) == 1.0
+    for answer in ("e-05", ".e-05", "3e-", "3.05e-01", "3.05e-999999999", "", "."):
+        assert task.score(answer, row) == 0.0, answer
+
+
 def test_a_scorer_that_takes_too_long_or_too_much_pays_nothing():
     task = ReasoningGym(source="coin_flip", test_size=1)
     row = task.dataset("test")[0]

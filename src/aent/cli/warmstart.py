@@ -1,10 +1,11 @@
 """``aent warmstart``: make a small policy from scratch."""
 
+import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -27,7 +28,8 @@ class Arguments:
 def main(argv: Sequence[str]) -> int:
     """Make the policy and say where it is."""
     rest, section = take_section(argv, "task", "countdown")
-    task = load_task(section or "countdown")
+    section = section or {"name": "countdown"}
+    task = load_task(section)
     arguments = tyro.cli(Arguments, args=rest, prog="aent warmstart")
     from aent.training.callbacks import ProgressLines
 
@@ -38,6 +40,15 @@ def main(argv: Sequence[str]) -> int:
         folder = warmstart(arguments.policy, task, arguments.output, callbacks=[lines])
     finally:
         lines.close()
-    evaluate = f"aent eval --model {shlex.quote(str(folder))}"
+    evaluate = shlex.join(["aent", "eval", "--model", str(folder), *_flags(section)])
     say(console, f"{folder}: policy and tokenizer. Evaluate it with: {evaluate}")
     return 0
+
+
+def _flags(section: Mapping[str, Any]) -> list[str]:
+    """Return the flags that describe the task on the command line."""
+    fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in section.items()}
+    flags = ["--task", fields.pop("name")]
+    for name, value in fields.items():
+        flags += [f"--task.{name}", value]
+    return flags

@@ -1,6 +1,7 @@
 """Evaluating a policy on a task."""
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, fields, is_dataclass
@@ -14,9 +15,9 @@ from aent.evaluation.journal import Journal
 from aent.evaluation.results import Evaluation, Record, estimates, per_problem
 from aent.policies.generate import TransformersSampler
 from aent.policies.sampling import Progress, Prompt, Sample, Sampler, Sampling, plan_batches
-from aent.records import json_text, machine, versions
+from aent.records import machine, versions
 from aent.tasks.demonstrated import completion_room
-from aent.tasks.task import Row, Task
+from aent.tasks.task import Row, Task, check_rewards
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -80,7 +81,7 @@ def measure(
     batches = sampler.batches(prompts, sampling, first=len(records) // config.batch_size)
     with closing(batches):
         for batch in batches:
-            judged = [_record(task, rows[answer.problem], answer) for answer in batch]
+            judged = _judged(task, rows, batch)
             records += judged
             if journal is not None:
                 journal.append(judged)
@@ -116,7 +117,8 @@ def settings(
         InputError: if the split cannot be read or is empty.
     """
     rows, _ = _problems(task, config)
-    digest = hashlib.sha256(json_text(rows).encode()).hexdigest()
+    written = json.dumps(rows, ensure_ascii=False, default=repr)  # a column of no concern here may hold NaN
+    digest = hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
     files = [*Path(model).glob("*.safetensors"), *Path(model).glob("*.bin")]
     return {
         "model": model,
@@ -139,7 +141,13 @@ def _problems(task: Task, config: EvalConfig) -> tuple[Sequence[Row], int]:
             f"there is nothing to evaluate. Choose another split."
         )
     count = available if config.problems is None else min(config.problems, available)
-    return [dataset[index] for index in range(count)], available
+    rows = [dataset[index] for index in range(count)]
+    if "prompt" not in rows[0]:
+        raise InputError(
+            f"the {config.split} split of task {task.name!r} has the columns {', '.join(rows[0])} and no "
+            "'prompt'; name the column with the prompts so."
+        )
+    return rows, available
 
 
 def _max_tokens(task: Task, config: EvalConfig) -> int:
@@ -149,14 +157,21 @@ def _max_tokens(task: Task, config: EvalConfig) -> int:
     return completion_room(task, made=False, otherwise=512)
 
 
-def _record(task: Task, row: Row, answer: Sample) -> Record:
+def _judged(task: Task, rows: Sequence[Row], batch: Sequence[Sample]) -> list[Record]:
+    """Return the answers with their scores, which a task of the user's own may get wrong."""
+    given = [task.score(answer.completion, rows[answer.problem]) for answer in batch]
+    scores = check_rewards(given, len(batch), task.name)
+    return [_record(task, rows[a.problem], a, score) for a, score in zip(batch, scores, strict=True)]
+
+
+def _record(task: Task, row: Row, answer: Sample, score: float | None) -> Record:
     by_token = answer.texts is not None and answer.entropy is not None
     return Record(
         problem=answer.problem,
         prompt=row["prompt"],
         sample=answer.sample,
         completion=answer.completion,
-        score=task.score(answer.completion, row),
+        score=score,
         answer=task.answer(answer.completion),
         entropy=None if answer.entropy is None else sum(answer.entropy) / len(answer.entropy),
         length=len(answer.tokens),

@@ -8,6 +8,7 @@ from typing import Any
 
 from aent.errors import InputError
 from aent.evaluation.results import RESULTS, SAMPLES, Record, record_lines
+from aent.lock import LOCK
 from aent.policies.sampling import Place
 from aent.records import json_text, write
 
@@ -17,12 +18,14 @@ SETTINGS = "settings.json"
 class Journal:
     """The folder of one evaluation; an interrupted one resumes from it.
 
-    ``settings.json`` says what is evaluated, ``samples.jsonl`` grows batch by batch.
+    ``settings.json`` says what is evaluated, ``samples.jsonl`` grows batch by batch. Neither is written
+    before the first answers, so settings that turn out not to fit can be corrected in the same folder.
     """
 
-    def __init__(self, folder: Path, batch_size: int):
+    def __init__(self, folder: Path, batch_size: int, settings: str | None = None):
         self.folder = folder
         self.batch_size = batch_size
+        self.settings = settings
 
     @classmethod
     def open(cls, folder: Path, settings: Mapping[str, Any], batch_size: int) -> "Journal":
@@ -35,11 +38,10 @@ class Journal:
         text = json_text(settings, indent=2) + "\n"
         if (folder / SETTINGS).exists():
             _check_same(folder, _earlier(folder / SETTINGS), json.loads(text))
-        elif folder.exists() and any(folder.iterdir()):
+        elif folder.exists() and any(file.name != LOCK for file in folder.iterdir()):
             raise InputError(f"{folder} already holds something; give another --output")
-        else:
-            write(folder / SETTINGS, text)
-        return cls(folder, batch_size)
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, batch_size, text)
 
     @property
     def finished(self) -> bool:
@@ -78,7 +80,9 @@ class Journal:
             )
 
     def append(self, records: Sequence[Record]) -> None:
-        """Append the answers of a batch."""
+        """Append the answers of a batch; the settings are written before the first."""
+        if self.settings is not None and not (self.folder / SETTINGS).exists():
+            write(self.folder / SETTINGS, self.settings)
         with (self.folder / SAMPLES).open("a", encoding="utf-8") as file:
             file.write(record_lines(records))
 

@@ -11,7 +11,7 @@ from aent.evaluation.evaluate import measure, settings
 from aent.evaluation.journal import Journal
 from aent.evaluation.results import Evaluation, load_results
 from aent.evaluation.table import summary
-from aent.lock import locked
+from aent.lock import LOCK, locked
 from aent.policies.generate import TransformersSampler
 from aent.policies.load import Backend, Dtype, check_model, load_sampler
 from aent.policies.memory import generation_memory
@@ -53,11 +53,12 @@ class Suite:
 
         Raises:
             InputError: if there is no such model, vLLM cannot serve it, a split is empty, or the folder
-                holds something else or cannot be written.
+                holds something else, other tasks included, or cannot be written.
         """
         check_model(model)
         if backend == "vllm":
             check_vllm(model)
+        _check_alone(folder, tasks)
         to_open = {name: settings(task, config, model, backend, dtype) for name, task in tasks.items()}
         try:
             journals = {
@@ -122,6 +123,22 @@ class Suite:
         if len(evaluations) > 1:
             write(self.folder / SUMMARY, json_text(summary(evaluations), indent=2) + "\n")
         return evaluations
+
+
+def _check_alone(folder: Path, tasks: Mapping[str, Task]) -> None:
+    """Check that a folder with a subfolder per task holds nothing that the summary would leave out.
+
+    Raises:
+        InputError: naming the first file or folder that does not belong there.
+    """
+    if len(tasks) < 2 or not folder.is_dir():
+        return
+    others = sorted({file.name for file in folder.iterdir()} - {*tasks, SUMMARY, LOCK})
+    if others:
+        raise InputError(
+            f"{folder} already holds {others[0]}, which is none of the tasks {', '.join(tasks)}; "
+            "give another --output"
+        )
 
 
 def _check_memory(

@@ -1,22 +1,26 @@
 """Evaluations as tables: one, several tasks, or before and after."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from aent.errors import InputError
 from aent.evaluation.results import Evaluation, per_problem
 from aent.statistics import Estimate, PerProblem, paired_bootstrap
 
 MEAN = "mean"
+SAME, FEWEST = 0.9, 10
+"""Share of the answers, and number of problems, from which on one answer to everything is pointed out."""
 
 
 def results_table(evaluation: Evaluation) -> Table:
     """Return the metrics of an evaluation with 95 % intervals and standard errors."""
-    table = _table(evaluation, "value", "± s.e.")
+    table = _table(evaluation, "value", "± s.e.", notes=[one_answer(evaluation)])
     errors = evaluation.standard_errors()
     for name, estimate in _metrics(evaluation).items():
         cells = _show(name, estimate), _number(name, errors.get(name))
@@ -78,7 +82,10 @@ def before_after_table(before: Evaluation, after: Evaluation) -> Table:
     Raises:
         InputError: if the two were not measured on the same problems.
     """
-    table = _table(before, "before", "after", "change")
+    notes = [
+        f"{when}: {note}" for when, e in (("before", before), ("after", after)) if (note := one_answer(e))
+    ]
+    table = _table(before, "before", "after", "change", notes=notes)
     old, new = _metrics(before), _metrics(after)
     for name, change in changes(before, after).items():
         sure = change.low > 0 or change.high < 0
@@ -128,9 +135,24 @@ def _metrics(evaluation: Evaluation) -> dict[str, Estimate]:
     return {**evaluation.metrics, **without}
 
 
-def _table(evaluation: Evaluation, *headings: str) -> Table:
+def one_answer(evaluation: Evaluation) -> str:
+    """Return a sentence about an answer that nearly all problems get; empty where there is none.
+
+    A policy can earn its reward with the most frequent right answer, whatever the question.
+    """
+    given = Counter(r.answer for r in evaluation.records if r.answer is not None)
+    if len(_problems(evaluation)) < FEWEST or not given:
+        return ""
+    answer, count = given.most_common(1)[0]
+    share = count / len(evaluation.records)
+    shown = answer if len(answer) <= 20 else answer[:19] + "…"
+    return f"{100 * share:.0f} % of all answers are {shown!r}, whatever the question" if share >= SAME else ""
+
+
+def _table(evaluation: Evaluation, *headings: str, notes: Iterable[str]) -> Table:
     problems = len(_problems(evaluation))
-    caption = f"{problems} problems, 95 % intervals" if problems > 1 else "one problem: no interval"
+    size = f"{problems} problems, 95 % intervals" if problems > 1 else "one problem: no interval"
+    caption = Text("\n".join([size, *filter(None, notes)]))
     # Without outer edges, four columns fit a terminal of 80 characters.
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, caption=caption)
     table.add_column("metric", no_wrap=True)

@@ -119,11 +119,12 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
 
     Raises:
         InputError: for a conversation, if the tokenizer has no chat template or the template refuses it (some
-            have no place for a system message), and for half a surrogate pair.
+            have no place for a system message), for half a surrogate pair, and for what is neither a text nor
+            a conversation of texts.
     """
     from jinja2 import TemplateError
 
-    for text in [prompt] if isinstance(prompt, str) else [message["content"] for message in prompt]:
+    for text in _texts(prompt):
         _check_unicode(text)
     if isinstance(prompt, str):
         return tokenizer(prompt)["input_ids"]
@@ -141,6 +142,20 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
             f"the model's chat template refuses a conversation of {roles}: {error}. Leave out the task's "
             "system text, or set a tokenizer.chat_template that takes it."
         ) from error
+
+
+def _texts(prompt: Any) -> list[str]:
+    if isinstance(prompt, str):
+        return [prompt]
+    messages = prompt if isinstance(prompt, Sequence) else [None]
+    contents = [message.get("content") if isinstance(message, Mapping) else None for message in messages]
+    texts = [content for content in contents if isinstance(content, str)]
+    if len(texts) < len(contents):
+        raise InputError(
+            f"the prompt {prompt!r} is neither a text nor a list of messages, each with a role and a text as "
+            "its content; correct the task's dataset()"
+        )
+    return texts
 
 
 def _check_unicode(text: str) -> None:

@@ -19,6 +19,9 @@ from aent.tasks import Demonstrated, Task
 ARCHITECTURES = ("llama", "qwen3")
 GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that tell a process it is one of several."""
+SPARE = 1024
+"""Tokens of context beyond the longest demonstration: for longer test problems, and the 512 tokens that an
+evaluation gives an answer. The positions are rotary, so they cost nothing."""
 FORMAT = 1
 """Increased when a change makes policies in old caches stale."""
 
@@ -173,8 +176,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aent"
 
 
-def small_model(config: Warmstart, tokenizer: Any) -> Any:
-    """Return the untrained model: a Llama or Qwen3 decoder of the configured shape."""
+def small_model(config: Warmstart, tokenizer: Any, context: int = 512) -> Any:
+    """Return the untrained model: a Llama or Qwen3 decoder of the configured shape, for `context` tokens."""
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
     set_seed(config.seed)
@@ -187,7 +190,7 @@ def small_model(config: Warmstart, tokenizer: Any) -> Any:
         num_attention_heads=config.heads,
         num_key_value_heads=config.heads,
         head_dim=config.hidden_size // config.heads,
-        max_position_embeddings=512,
+        max_position_embeddings=context,
         tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
@@ -221,7 +224,8 @@ def _sft_trainer(config: Warmstart, task: Demonstrated, scratch: str, callbacks:
     demonstrations = task.demonstrations(config.demonstrations, config.seed)
     _check_characters(demonstrations, task.alphabet)
     tokenizer = character_tokenizer(task.alphabet, config.vocab_size)
-    model = small_model(config, tokenizer)
+    longest = max(map(len, demonstrations["prompt"]))
+    model = small_model(config, tokenizer, longest + task.max_length + SPARE)
     args = SFTConfig(
         output_dir=scratch,
         per_device_train_batch_size=config.batch_size,

@@ -52,7 +52,9 @@ _PAYS_ANYTHING = {"game_of_life_halting": "compares truth values of texts, so it
 _NOT_FINITE = re.compile(
     r"(?i:(?<![a-z])(?:nan|inf|infinity)(?:[ij]|(?![a-z])))"
 )  # complex_arithmetic pays nan
-_COIN_FLIP = re.compile(r"[0-9]{0,20}\.?[0-9]{0,20}|[0-9]{1,20}/[1-9][0-9]{0,19}", re.ASCII)
+_COIN_FLIP = re.compile(  # two digits of an exponent: with nine, the fraction would have a billion
+    r"(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(?:e-[0-9]{1,2})?|[0-9]{1,20}/[1-9][0-9]{0,19}", re.ASCII
+)
 _COIN_FLIP_TOLERANCE = 1e-4  # that of its scorer, which also pays "0" as a prefix of every probability
 
 _MAX_LENGTH = 100_000  # characters of an answer that a scorer may see
@@ -301,7 +303,7 @@ def _says_something(source: str, answer: str, gold: str) -> bool:
     if source != "coin_flip":
         return True
     bare = answer.replace(",", "").strip()
-    if not _COIN_FLIP.fullmatch(bare) or bare in ("", "."):
+    if not _COIN_FLIP.fullmatch(bare):
         return False
     return abs(Fraction(bare) - Fraction(gold)) <= _COIN_FLIP_TOLERANCE
 

@@ -21,6 +21,10 @@ def test_lines_are_counted_from_one_and_blank_ones_skipped(tmp_path):
     ]
 
 
+def test_the_mark_that_windows_puts_at_the_start_is_no_text(tmp_path):
+    assert read_local(_file(tmp_path, b"\xef\xbb\xbf" + GOOD.encode()))[0][1]["question"] == "1+1?"
+
+
 def test_parquet_and_folders(tmp_path):
     for name in ("b", "a"):
         Dataset.from_list([{"x": name}]).to_parquet(tmp_path / f"{name}.parquet")
@@ -39,6 +43,8 @@ def test_parquet_and_folders(tmp_path):
         (GOOD + '{"question": \n', "data.jsonl, line 2 is not JSON"),
         (GOOD + GOOD + "[1, 2]\n", "line 3 is a list, not a JSON object"),
         (b"\xff\xfe{", "is not UTF-8 text"),
+        (GOOD + '{"id": 1' + "0" * 5000 + "}\n", "line 2 is not JSON .Exceeds the limit"),
+        (GOOD + "[" * 100_000 + "\n", "line 2 is not JSON .maximum recursion depth"),
     ],
 )
 def test_malformed_lines(tmp_path, content, message):

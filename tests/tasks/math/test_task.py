@@ -64,6 +64,12 @@ def test_other_columns(write):
     assert task.validate() == 1
 
 
+def test_a_whole_number_beyond_the_largest_float(write):
+    task = MathTask(test=write([{"question": "10^400?", "answer": 10**400}]))
+    assert task.dataset("test")[0]["answer"] == str(10**400)
+    assert task.validate() == 1
+
+
 def test_path_is_the_folder_of_local_files(write, tmp_path):
     write(ROWS[:1], "a.jsonl")
     write(ROWS[1:], "b.jsonl")

@@ -62,7 +62,7 @@ def _files(path: Path) -> list[Path]:
 
 def _jsonl(file: Path) -> Iterator[tuple[str, _Row]]:
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # Windows puts a mark at the start
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text ({error}); convert it.") from error
     for number, line in enumerate(lines, 1):
@@ -79,7 +79,7 @@ def _object(line: str, file: Path, number: int) -> _Row:
             f"{file}, line {number} has half of a surrogate pair ({error.object[error.start]!r}), which is "
             "no character; write the whole pair, or remove it."
         ) from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or deep nesting
         raise InputError(
             f"{file}, line {number} is not JSON ({error}); a .jsonl file has one JSON object per line."
         ) from error

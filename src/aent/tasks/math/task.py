@@ -225,8 +225,8 @@ class MathTask(Task):
                 f"Set {field} to one of them."
             )
         value = row[column]
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not isinstance(value, str) and not number:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (isinstance(value, str) or whole or (isinstance(value, float) and math.isfinite(value))):
             raise _FaultyRowError(
                 f"{where}: the {column} is {value!r}, but must be a text or a finite number; "
                 "correct or remove the row."
