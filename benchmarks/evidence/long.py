@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--every", type=int, default=200, help="steps between evaluations")
     parser.add_argument("--seed", type=int, nargs="+", help="tables of these seeds alone")
+    parser.add_argument("--recipe", nargs="+", help="tables of these recipes alone")
     parser.add_argument("--plain", default=long_curves.BASELINE, help="form of plain GRPO in the tables")
     parser.add_argument("--against", default="held", help="what `choose` compares with each other method")
     parser.add_argument("--last", type=int, default=0, help="evaluations `choose` looks at; 0 for all")
@@ -66,6 +67,8 @@ def main() -> None:
         found = rows.read()
         if options.seed is not None:
             found = [row for row in found if row.get("seed") in (None, *options.seed)]  # the start has none
+        if options.recipe is not None:
+            found = [row for row in found if row["recipe"] in options.recipe]
         print(long_curves.tables(long_curves.against(found, options.plain)))
     elif options.stage == "choose":
         print(long_curves.choices(rows.read(), options.against, options.last))

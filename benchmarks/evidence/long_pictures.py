@@ -25,18 +25,23 @@ MAIN = {
     "aent-auto": ("aent-auto, falling in the last fifth", BLUE, "-"),
 }
 """What the main pictures show: title, color and style."""
+PUBLISHED = ("aent", "clip-cov", "entropic", "entrocraft", "entropy-bonus", "pass-at-k", "siren")
+"""Methods of others, at the learning rate that falls in the last fifth."""
 OTHERS = (ORANGE, GREEN, "#E69F00", "#882255", "#999933", "#CC79A7", "#56B4E9")
 """Colors of the other methods, in the order of their labels."""
 
 
 def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Draw the main methods on chain and on all tasks, and every method on chain; return the pictures."""
+    """Draw the main runs on chain and on all tasks, and methods and forms on chain; return the pictures."""
     found = {recipe: curves(rows, recipe)[0] for recipe in TASKS}
     chain = next(iter(TASKS))
+    methods = {label: own for label, own in found[chain].items() if label in (*MAIN, *PUBLISHED)}
+    forms = {label: own for label, own in found[chain].items() if label not in PUBLISHED}
     main = {recipe: {label: own[label] for label in MAIN if label in own} for recipe, own in found.items()}
     pictures = {
         "long-chain.png": course(main[chain], TASKS[chain]),
-        "long-chain-methods.png": course(found[chain], TASKS[chain]),
+        "long-chain-methods.png": course(methods, TASKS[chain]),
+        "long-chain-forms.png": course(forms, TASKS[chain]),
         "long-tasks.png": tasks(main),
     }
     for name, figure in pictures.items():

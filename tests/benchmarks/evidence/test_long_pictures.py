@@ -35,7 +35,12 @@ def heights(axes):
 def test_every_picture_is_written(pictures, rows, tmp_path):
     drawn = pictures.draw(rows, tmp_path)
     assert {path.name for path in drawn} == {path.name for path in tmp_path.iterdir()}
-    assert [path.name for path in drawn] == ["long-chain.png", "long-chain-methods.png", "long-tasks.png"]
+    assert [path.name for path in drawn] == [
+        "long-chain.png",
+        "long-chain-methods.png",
+        "long-chain-forms.png",
+        "long-tasks.png",
+    ]
 
 
 def test_a_line_is_the_mean_over_seeds_and_begins_at_the_start(pictures, rows):
