@@ -34,6 +34,15 @@ def test_times_without_room_for_vllm_are_a_dash(planned):
     assert "sequences at once per vLLM" not in cells
 
 
+def test_a_small_run_does_not_take_no_time(planned):
+    """Two digits, where whole hours would be 0."""
+    plan = planned("--max_steps", "2", name="gsm8k")
+    hours = plan.gpu_hours(GPUS["a100-80g"])
+    assert 0 < hours < 0.5
+    (shown, _) = rows(time_table(plan, KINDS))["whole run, GPU-hours"]
+    assert float(shown) == pytest.approx(hours, rel=0.05)
+
+
 def test_lines_name_the_generator_and_the_flags(planned):
     assert "generating with vLLM on the same GPUs" in summary_lines(planned())[1]
     assert "generating with transformers" in summary_lines(planned(name="gsm8k"))[1]

@@ -47,8 +47,8 @@ def main(argv: Sequence[str]) -> int:
     console = Console()
     for line in summary_lines(estimate):
         say(console, line)
-    console.print(memory_table(estimate, kinds))
-    console.print(time_table(estimate, kinds))
+    console.print(memory_table(estimate, kinds), crop=False)
+    console.print(time_table(estimate, kinds), crop=False)
     if request.source in PAPER:
         for line in paper_lines(estimate, PAPER[request.source]):
             say(console, line)

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from aent.planning.constants import GPU, GPUS, PaperRun
 from aent.planning.estimate import Plan
+from aent.progress import whole
 
 GB = 1e9
 
@@ -33,7 +34,10 @@ def summary_lines(plan: Plan) -> list[str]:
 
 
 def memory_table(plan: Plan, kinds: Mapping[str, GPU]) -> Table:
-    """Return the memory of one training GPU in GB, item by item, for each kind of card."""
+    """Return the memory of one training GPU in GB, item by item, for each kind of card.
+
+    Print it with ``crop=False``, and `time_table` too.
+    """
     table = Table("GB on a training GPU", title="memory")
     for kind in kinds:
         table.add_column(kind, justify="right")
@@ -44,7 +48,7 @@ def memory_table(plan: Plan, kinds: Mapping[str, GPU]) -> Table:
     table.add_row("of", *(f"{gpu.memory / GB:.0f}" for gpu in kinds.values()))
     table.add_row("fits", *("yes" if plan.fits(gpu) else "no" for gpu in kinds.values()))
     table.caption = f"a checkpoint is {plan.checkpoint_bytes() / GB:.1f} GB"
-    return table
+    return whole(table)
 
 
 def time_table(plan: Plan, kinds: Mapping[str, GPU]) -> Table:
@@ -54,15 +58,18 @@ def time_table(plan: Plan, kinds: Mapping[str, GPU]) -> Table:
         table.add_column(kind, justify="right")
     each = [plan.times(gpu) for gpu in kinds.values()]
     for name in ("rollout", "scoring", "update", "total"):
-        table.add_row(f"{name}, s", *(_seconds(getattr(t, name)) for t in each))
+        table.add_row(f"{name}, s", *(_rounded(getattr(t, name)) for t in each))
     if plan.work.generator != "transformers":
         table.add_row("sequences at once per vLLM", *(str(plan.sequences(gpu)) for gpu in kinds.values()))
-    table.add_row("whole run, GPU-hours", *(_seconds(plan.gpu_hours(gpu)) for gpu in kinds.values()))
-    return table
+    table.add_row("whole run, GPU-hours", *(_rounded(plan.gpu_hours(gpu)) for gpu in kinds.values()))
+    return whole(table)
 
 
-def _seconds(value: float) -> str:
-    return "-" if value == float("inf") else f"{value:,.0f}"
+def _rounded(value: float) -> str:
+    """Return a number without decimals, or with two digits where that would leave one or none."""
+    if value == float("inf"):
+        return "-"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def paper_lines(plan: Plan, paper: PaperRun) -> list[str]:
