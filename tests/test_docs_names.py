@@ -36,7 +36,7 @@ CODE = [path for folder in ("src", "benchmarks", "examples") for path in (ROOT /
 FOREIGN = {
     "reasoning-gym": "game_of_life_halting graph_color letter_counting mahjong_puzzle number_sequence "
     "polynomial_equations prime_factorization propositional_logic ransom_note rubiks_cube rush_hour "
-    "shortest_path simple_equations spell_backward string_insertion",
+    "shortest_path simple_equations spell_backward string_insertion word_ladder",
     "verl": "clip_ratio_c clip_ratio_low custom_reward_function gpu_memory_utilization grad_clip "
     "loss_agg_mode max_prompt_length max_response_length norm_adv_by_std_in_grpo ppo_epochs "
     "ppo_mini_batch_size test_freq total_epochs train_batch_size use_kl_in_reward use_kl_loss "
