@@ -1,4 +1,4 @@
-"""Long training: 2,000 steps with a learning rate that does not decay, evaluated every 200 steps.
+"""Long training: 2,000 steps, evaluated every 200.
 
     python benchmarks/evidence/long.py run       # the runs of long-queue.yaml, in its order
     python benchmarks/evidence/long.py tables    # for docs/evidence.md; --seed 0 1, --plain none.linear
@@ -56,22 +56,17 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--every", type=int, default=200, help="steps between evaluations")
-    parser.add_argument("--seed", type=int, nargs="+", help="tables of these seeds alone")
-    parser.add_argument("--recipe", nargs="+", help="tables of these recipes alone")
+    parser.add_argument("--seed", type=int, nargs="+", help="these seeds alone, in tables and choices")
+    parser.add_argument("--recipe", nargs="+", help="these recipes alone, likewise")
     parser.add_argument("--plain", default=long_curves.BASELINE, help="form of plain GRPO in the tables")
     parser.add_argument("--against", default="held", help="what `choose` compares with each other method")
     parser.add_argument("--last", type=int, default=0, help="evaluations `choose` looks at; 0 for all")
     options = parser.parse_args()
     rows = Rows(options.results)
     if options.stage == "tables":
-        found = rows.read()
-        if options.seed is not None:
-            found = [row for row in found if row.get("seed") in (None, *options.seed)]  # the start has none
-        if options.recipe is not None:
-            found = [row for row in found if row["recipe"] in options.recipe]
-        print(long_curves.tables(long_curves.against(found, options.plain)))
+        print(long_curves.tables(long_curves.against(chosen(rows.read(), options), options.plain)))
     elif options.stage == "choose":
-        print(long_curves.choices(rows.read(), options.against, options.last))
+        print(long_curves.choices(chosen(rows.read(), options), options.against, options.last))
     elif options.stage == "draw":
         for picture in long_pictures.draw(rows.read(), IMAGES):
             print(picture)
@@ -80,6 +75,16 @@ def main() -> None:
             run(options, rows)
         except KeyboardInterrupt:
             sys.exit("interrupted; what was done is kept, and the same command continues from there")
+
+
+def chosen(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> list[Mapping[str, Any]]:
+    """Return the rows of the seeds and recipes that were asked for; the start has no seed."""
+    return [
+        row
+        for row in rows
+        if (options.seed is None or row.get("seed") in (None, *options.seed))
+        and (options.recipe is None or row["recipe"] in options.recipe)
+    ]
 
 
 def run(options: argparse.Namespace, rows: "Rows") -> None:

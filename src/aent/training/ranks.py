@@ -41,5 +41,7 @@ def main_first() -> Iterator[None]:
         try:
             dist.barrier(group)
         except RuntimeError as error:
-            raise InputError("the main process ended while this one waited for it; it says why") from error
+            raise InputError(
+                "the main process ended first; see its message"
+            ) from error
         yield

@@ -21,7 +21,7 @@ def test_lines_are_counted_from_one_and_blank_ones_skipped(tmp_path):
     ]
 
 
-def test_the_mark_that_windows_puts_at_the_start_is_no_text(tmp_path):
+def test_a_byte_order_mark_is_no_text(tmp_path):
     assert read_local(_file(tmp_path, b"\xef\xbb\xbf" + GOOD.encode()))[0][1]["question"] == "1+1?"
 
 

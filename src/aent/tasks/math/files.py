@@ -62,7 +62,7 @@ def _files(path: Path) -> list[Path]:
 
 def _jsonl(file: Path) -> Iterator[tuple[str, _Row]]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")  # Windows puts a mark at the start
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # Windows writes a byte order mark
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text ({error}); convert it.") from error
     for number, line in enumerate(lines, 1):
