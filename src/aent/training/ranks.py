@@ -41,7 +41,5 @@ def main_first() -> Iterator[None]:
         try:
             dist.barrier(group)
         except RuntimeError as error:
-            raise InputError(
-                "the main process ended first; see its message"
-            ) from error
+            raise InputError("the main process ended first; see its message") from error
         yield
